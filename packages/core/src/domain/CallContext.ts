@@ -1,0 +1,18 @@
+/**
+ * Whose call it is. Keys of caches, quotas and budgets are built from this, so that none can be built
+ * without saying for whom.
+ */
+
+/** Who is calling, and under which labels the call is accounted. */
+export interface CallContext {
+  /** The customer or organisation. Caches never answer one tenant from another's entries. */
+  readonly tenant: string
+  readonly user?: string
+  readonly project?: string
+  readonly tags?: ReadonlyArray<string>
+  /** `interactive` goes before `batch` wherever calls queue. */
+  readonly priority?: "interactive" | "batch"
+}
+
+/** The context of a program with one tenant. */
+export const single: CallContext = { tenant: "default" }
