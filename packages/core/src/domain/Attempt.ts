@@ -4,6 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type { AttemptError } from "../errors/LLMError.ts"
 import type { CallContext } from "./CallContext.ts"
+import type { RateLimits } from "./RateLimits.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "./Request.ts"
 import type { Usage } from "./Usage.ts"
 
@@ -29,6 +30,8 @@ export type AttemptOutcome =
     readonly usage: Usage
     readonly tookMs: number
     readonly firstTokenMs?: number
+    /** What the provider said of its limits. */
+    readonly limits?: RateLimits
   }
   | {
     readonly _tag: "failure"

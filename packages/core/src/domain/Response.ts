@@ -2,6 +2,7 @@
  * What a provider answers: a whole turn, or the parts of one as they arrive.
  */
 import * as Schema from "effect/Schema"
+import { RateLimits } from "./RateLimits.ts"
 import { Usage } from "./Usage.ts"
 
 /** Opaque data a provider wants back with the next turn (a reasoning signature, say). */
@@ -64,6 +65,8 @@ export const Turn = Schema.Struct({
   id: Schema.optionalKey(Schema.String),
   /** The model that answered, as the provider names it; often more exact than the one asked for. */
   model: Schema.optionalKey(Schema.String),
+  /** What the provider said of its limits. */
+  limits: Schema.optionalKey(RateLimits),
   /** Fields of the provider's response that have no place here. */
   extra: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown))
 })
@@ -72,7 +75,8 @@ export type Turn = typeof Turn.Type
 const ResponseMetadata = Schema.Struct({
   type: Schema.tag("response-metadata"),
   id: Schema.optionalKey(Schema.String),
-  model: Schema.optionalKey(Schema.String)
+  model: Schema.optionalKey(Schema.String),
+  limits: Schema.optionalKey(RateLimits)
 })
 
 const TextDelta = Schema.Struct({

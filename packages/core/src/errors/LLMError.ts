@@ -7,6 +7,7 @@
  * ever holds an API key or the text of a prompt. Interruption is never an error value.
  */
 import * as Schema from "effect/Schema"
+import { RateLimits } from "../domain/RateLimits.ts"
 import { StreamPart } from "../domain/Response.ts"
 import { Usage } from "../domain/Usage.ts"
 import { disposition } from "./disposition.ts"
@@ -42,7 +43,8 @@ export class RateLimitError extends Schema.TaggedError<RateLimitError>("@breakwa
   source: Schema.Literals(["provider", "local"]),
   scope: Schema.Literals(["requests", "tokens", "input-tokens", "output-tokens", "concurrent"]),
   key: Schema.optionalKey(Schema.String),
-  limit: Schema.optionalKey(Schema.Finite)
+  limit: Schema.optionalKey(Schema.Finite),
+  limits: Schema.optionalKey(RateLimits)
 }) {}
 
 /** The account has nothing left: no money, or a limit that lasts for days. Waiting does not help. */
