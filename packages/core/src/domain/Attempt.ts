@@ -42,6 +42,8 @@ export type AttemptOutcome =
     readonly usage?: Usage
   }
   | { readonly _tag: "interrupted"; readonly tookMs: number; readonly usage?: Usage }
+  /** Nothing was sent: a later policy of the same attempt refused, or the caller went away while it waited. */
+  | { readonly _tag: "unsent" }
 
 /** Gives back what an admission took. Called exactly once, must not throw, and never waits. */
 export type Settle = (outcome: AttemptOutcome) => void
