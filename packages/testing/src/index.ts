@@ -1,1 +1,2 @@
-export {}
+export * as Failures from "./Failures.ts"
+export * as ScriptedProvider from "./ScriptedProvider.ts"
