@@ -1,0 +1,239 @@
+/**
+ * One HTTP POST to a provider, whole or streamed, over whatever `HttpClient` the program gives.
+ *
+ * Interruption closes the connection at once. Nothing is retried. Waiting is bounded by the pipeline; the connect
+ * timeout is the client's (see `HttpPool`).
+ */
+import { Event, type LLMError, type Response } from "@breakwater/core"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type HttpAnswer, invalidResponse, originOf, type Target } from "./Failure.ts"
+import { type StreamDecoder, StreamReader } from "./StreamReader.ts"
+import { transportFailure } from "./TransportFailure.ts"
+
+type AttemptError = LLMError.AttemptError
+type Part = Response.StreamPart
+
+/** What is sent. */
+export interface HttpCall {
+  readonly url: string
+  readonly headers: { readonly [name: string]: string }
+  /** JSON text. */
+  readonly body: string
+  readonly target: Target
+  /** The largest body to read, in bytes. Default: 128 MiB (a batch of embeddings is large). */
+  readonly maxBodyBytes?: number
+  /** The largest event of a stream. Default: 1 MiB. */
+  readonly maxEventBytes?: number
+}
+
+/** The head of an answer, before its body. */
+export type HttpHead = Omit<HttpAnswer, "text">
+
+/** How a codec reads a streamed answer. */
+export interface StreamHandlers {
+  /** The error for an answer whose status is not 2xx. */
+  readonly onFailure: (answer: HttpAnswer) => AttemptError
+  /** A 200 whose body is no event stream: JSON (an error, or a whole turn) or plain text. */
+  readonly onWhole: (answer: HttpAnswer) => AttemptError | ReadonlyArray<Part>
+  readonly decoder: (head: HttpHead) => StreamDecoder
+}
+
+export interface Http {
+  /** Sends and reads the answer to its end, whatever its status. HTML in a 2xx is an `InvalidResponseError`. */
+  readonly post: (call: HttpCall) => Effect.Effect<HttpAnswer, AttemptError>
+  /**
+   * Sends and reads the head. Fails for a status that is not 2xx; otherwise the stream reads the body. The scope is
+   * that of the connection: closing it ends the connection.
+   */
+  readonly open: (
+    call: HttpCall,
+    handlers: StreamHandlers
+  ) => Effect.Effect<Stream.Stream<Part, AttemptError>, AttemptError, Scope.Scope>
+}
+
+const defaultMaxBodyBytes = 128 * 1024 * 1024
+const maxErrorBytes = 1024 * 1024
+/** How long the rest of a complete answer (its usage, the end of the connection) is waited for. */
+const usageGrace = "2 seconds"
+const drainGrace = "100 millis"
+
+const requestOf = (call: HttpCall): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.post(call.url, {
+    headers: call.headers,
+    body: HttpBody.text(call.body, "application/json")
+  })
+
+const isOk = (status: number): boolean => status >= 200 && status < 300
+
+const concat = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
+  if (chunks.length === 1) return chunks[0]!
+  const out = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    out.set(chunk, at)
+    at += chunk.length
+  }
+  return out
+}
+
+/** Reads a body. Of a failed answer whatever can be had, cut at its limit; of a good one all, or an error. */
+const readText = (
+  head: HttpHead,
+  pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError.HttpClientError>,
+  call: HttpCall
+): Effect.Effect<string, AttemptError> =>
+  Effect.suspend(() => {
+    const ok = isOk(head.status)
+    const max = ok ? call.maxBodyBytes ?? defaultMaxBodyBytes : maxErrorBytes
+    const chunks: Array<Uint8Array> = []
+    let length = 0
+    const text = () => new TextDecoder().decode(concat(chunks, length))
+    const loop: Effect.Effect<string, AttemptError> = Effect.suspend(() =>
+      Pull.matchEffect(pull, {
+        onSuccess: (next) => {
+          for (const chunk of next) {
+            chunks.push(chunk)
+            length += chunk.length
+          }
+          if (length <= max) return loop
+          return ok
+            ? Effect.fail(invalidResponse(originOf(call.target, head), `The answer is larger than ${max} bytes.`))
+            : Effect.succeed(text().slice(0, max))
+        },
+        onDone: () => Effect.succeed(text()),
+        onFailure: (cause) => {
+          const error = Cause.findErrorOption(cause)
+          if (error._tag === "None" || Cause.hasInterrupts(cause)) {
+            return Effect.failCause(cause as Cause.Cause<never>)
+          }
+          return ok ? Effect.fail(transportFailure(error.value, call.target, true)) : Effect.succeed(text())
+        }
+      })
+    )
+    return loop
+  })
+
+const headOf = (response: HttpClientResponse.HttpClientResponse, nowMs: number): HttpHead => ({
+  status: response.status,
+  headers: response.headers as unknown as HttpHead["headers"],
+  nowMs
+})
+
+const isHtml = (type: string, text: string): boolean =>
+  type.includes("text/html") || /^\s{0,100}<(?:!doctype|html)/i.test(text.slice(0, 200))
+
+const contentType = (head: HttpHead): string => head.headers["content-type"]?.toLowerCase() ?? ""
+
+/** Whether a 2xx is to be read as an event stream. Servers that forget the header are given the benefit of it. */
+const isStream = (type: string): boolean => !type.includes("html") && !/[/+]json/.test(type)
+
+const streamBody = (
+  pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError.HttpClientError>,
+  reader: StreamReader
+): Stream.Stream<Part, AttemptError> => {
+  const closeWith = (cause: Cause.Cause<HttpClientError.HttpClientError>, target: Target) => {
+    const error = Cause.findErrorOption(cause)
+    if (error._tag === "None" || Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+    reader.close(transportFailure(error.value, target, true))
+    return Effect.void
+  }
+  const read: Effect.Effect<void> = Pull.matchEffect(pull, {
+    onSuccess: (chunks) => {
+      for (const chunk of chunks) reader.feed(chunk)
+      return Effect.void
+    },
+    onDone: () => Effect.sync(() => reader.close()),
+    onFailure: (cause) => closeWith(cause, reader.target)
+  })
+  // The answer is complete but for its usage: wait a little, then do without.
+  const readBriefly = Effect.flatMap(Effect.timeoutOption(read, usageGrace), (result) =>
+    Option.isSome(result) ? Effect.void : Effect.sync(() => reader.close()))
+  // The rest of the body is read so that the connection can be used again; not for long, and not for much.
+  const drainOnce: Effect.Effect<boolean> = Pull.matchEffect(pull, {
+    onSuccess: () => Effect.succeed(true),
+    onDone: () => Effect.succeed(false),
+    onFailure: (cause) =>
+      Cause.hasInterrupts(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.succeed(false)
+  })
+  const drain = Effect.timeoutOption(
+    Effect.repeat(drainOnce, { while: (more) => more, times: 8 }),
+    drainGrace
+  )
+  let drained = false
+  const next: Pull.Pull<readonly [Part, ...Array<Part>], AttemptError> = Effect.suspend(() => {
+    if (reader.out.length > 0) return Effect.succeed(reader.take() as [Part, ...Array<Part>])
+    if (reader.failure !== undefined) return Effect.fail(reader.failure)
+    if (reader.finished) {
+      if (drained || reader.closed) return Cause.done()
+      drained = true
+      return Effect.andThen(drain, Cause.done())
+    }
+    return Effect.andThen(reader.settling ? readBriefly : read, next)
+  })
+  return Stream.fromPull(Effect.succeed(next))
+}
+
+/** The calls over one client. */
+export const make = (client: HttpClient.HttpClient): Http => {
+  const scoped = HttpClient.withScope(client)
+  const send = (call: HttpCall) =>
+    Effect.mapError(scoped.execute(requestOf(call)), (error) => transportFailure(error, call.target, false))
+  const begin = (call: HttpCall) =>
+    Effect.flatMap(send(call), (response) =>
+      Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
+        Effect.map(Stream.toPull(response.stream), (pull) => ({ head: headOf(response, nowMs), pull }))))
+  return {
+    post: (call) =>
+      Effect.scoped(Effect.flatMap(begin(call), ({ head, pull }) =>
+        Effect.flatMap(readText(head, pull, call), (text) =>
+          isOk(head.status) && isHtml(contentType(head), text)
+            ? Effect.fail(invalidResponse(originOf(call.target, head), "The answer is a web page, not JSON.", text))
+            : Effect.succeed({ ...head, text })))),
+    open: (call, handlers) =>
+      Effect.flatMap(begin(call), ({ head, pull }) => {
+        const type = contentType(head)
+        if (isOk(head.status) && isStream(type)) {
+          return Effect.withFiber((fiber) => {
+            const sink = fiber.getRef(Event.EventSink)
+            return Effect.succeed(streamBody(
+              pull,
+              new StreamReader({
+                decoder: handlers.decoder(head),
+                origin: originOf(call.target, head),
+                onText: (text) => wholeOf({ ...head, text }, type, call, handlers),
+                onMalformed: (inARow) => sink?.({ type: "malformed-event", ...call.target, inARow }),
+                ...(call.maxEventBytes === undefined ? {} : { maxEventBytes: call.maxEventBytes })
+              })
+            ))
+          })
+        }
+        return Effect.flatMap(readText(head, pull, call), (text) => {
+          const answer = { ...head, text }
+          if (!isOk(head.status)) return Effect.fail(handlers.onFailure(answer))
+          const whole = wholeOf(answer, type, call, handlers)
+          return "_tag" in whole ? Effect.fail(whole) : Effect.succeed(Stream.fromArray(whole))
+        })
+      })
+  }
+}
+
+const wholeOf = (
+  answer: HttpAnswer,
+  type: string,
+  call: HttpCall,
+  handlers: StreamHandlers
+): AttemptError | ReadonlyArray<Part> =>
+  isHtml(type, answer.text)
+    ? invalidResponse(originOf(call.target, answer), "The answer is a web page, not a stream of events.", answer.text)
+    : handlers.onWhole(answer)
