@@ -49,3 +49,28 @@ export const textOf = (message: Message): string => {
   }
   return text
 }
+
+/** How much a message holds: characters of texts, bytes or Base64 characters of files, 1 for anything else. */
+export const charactersOf = (message: Message): number => {
+  const content = message.content
+  if (typeof content === "string") return content.length
+  let total = 0
+  for (const part of content as ReadonlyArray<MessagePart>) {
+    switch (part.type) {
+      case "text":
+      case "reasoning":
+        total += part.text.length
+        break
+      case "file":
+        total += typeof part.data === "string"
+          ? part.data.length
+          : part.data instanceof Uint8Array
+          ? part.data.byteLength
+          : 1
+        break
+      default:
+        total += 1
+    }
+  }
+  return total
+}

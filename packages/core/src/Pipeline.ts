@@ -1,0 +1,553 @@
+/**
+ * The path of a call: the only file that knows the order of the policies.
+ *
+ * ```text
+ *  0 observe      the call gets its id, its deadline and, if somebody listens, its span
+ *  1 check        the request is checked field by field, before anything is sent or paid
+ *  2 cache        an earlier answer, or one that is on its way
+ *  3 budget       the worst case is reserved in every scope
+ *  4 plan         targets in order: retry, fail over, continue, all from one number of attempts
+ *  5 each attempt, outermost first:
+ *      breaker    admits, or ends the retries at this target at once
+ *      quota      requests and tokens a minute
+ *      bulkhead   a slot among the calls under way
+ *      timeout    first token, idle, attempt
+ *      provider   one HTTP call
+ *  6 settle       bulkhead, quota and breaker hear how the attempt ended; the budget what all of them cost
+ *  7 observe      the span is closed, the event sent
+ * ```
+ *
+ * Why this order: a hit in the cache must cost nothing, so the cache stands before the budget. The budget covers all
+ * attempts, so it stands around the plan. The breaker counts attempts, not calls, so that a retry which rescues a call
+ * does not hide the failure it met; it stands before quota and bulkhead, so that a call to a broken target takes
+ * neither tokens nor a slot. The timeout stands inside the bulkhead: waiting for a slot is not the provider's fault.
+ */
+import * as Clock from "effect/Clock"
+import type * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import type { Admit } from "./domain/Attempt.ts"
+import type {
+  CallControls,
+  Description,
+  EmbedOptions,
+  EmbedResponse,
+  GenerateOptions,
+  LLMResponse,
+  LLMStreamPart,
+  StreamOptions,
+  StreamPolicy
+} from "./domain/Call.ts"
+import { type CallContext, single } from "./domain/CallContext.ts"
+import { fromPrompt } from "./domain/Message.ts"
+import { parseTarget, targetId } from "./domain/Model.ts"
+import type { ProviderEmbedRequest, ProviderRequest, Sampling } from "./domain/Request.ts"
+import type { Turn } from "./domain/Response.ts"
+import { fromInput } from "./domain/Tool.ts"
+import type { InvalidRequestError, LLMError } from "./errors/LLMError.ts"
+import { millisOf, optionError, validate, wholeInRange } from "./internal/options.ts"
+import * as Check from "./internal/validateCall.ts"
+import { Providers, type Registry } from "./LLMProvider.ts"
+import type { LLMService } from "./LLM.ts"
+import * as Observer from "./observe/Observer.ts"
+import type { CallObserver } from "./plan/Observer.ts"
+import { nowMs, type PlanSettings, type PlanTarget, Run } from "./plan/Run.ts"
+import { runStream } from "./plan/StreamPlan.ts"
+import { runWhole } from "./plan/WholePlan.ts"
+import { Budget, type BudgetService } from "./policy/Budget.ts"
+import { Bulkhead } from "./policy/Bulkhead.ts"
+import { CircuitBreaker } from "./policy/CircuitBreaker.ts"
+import { ResponseCache, type ResponseCacheService } from "./policy/ResponseCache.ts"
+import * as Retry from "./policy/Retry.ts"
+import * as RetryBudget from "./policy/RetryBudget.ts"
+import * as Timeout from "./policy/Timeout.ts"
+import { TokenQuota } from "./policy/TokenQuota.ts"
+
+/** What the plan and the checks need to know. Policies with state of their own come as Layers. */
+export interface PipelineOptions {
+  /** The targets in order of preference, `provider/model`. At least one. */
+  readonly targets: ReadonlyArray<string>
+  /** When and how often to ask again. Default: `Retry.presets.default`. */
+  readonly retry?: Retry.Policy
+  /** Retries that all callers of a target share. Default: a token bucket; `"off"` for none. */
+  readonly retryBudget?: RetryBudget.RetryBudgetOptions | "off"
+  /** Default: `Timeout.presets.default`. */
+  readonly timeouts?: Timeout.Options
+  /** Provider calls at most for one call, over all targets. Default: one for each target, and the retries. */
+  readonly maxAttempts?: number
+  /** Default: `fail`. */
+  readonly streamPolicy?: StreamPolicy
+  /** Never answer from another target than the first. Default: false. */
+  readonly strict?: boolean
+  /** Characters of a prompt at most, files included. Default: 10,000,000. */
+  readonly maxPromptCharacters?: number
+  /** Sampling parameters of every call that does not set its own. */
+  readonly defaults?: Sampling
+}
+
+/** The services the pipeline is built from. Leaving one out is a compile error; a Noop is a choice one can see. */
+export type PipelineServices = Providers | CircuitBreaker | TokenQuota | Bulkhead | ResponseCache | Budget
+
+const streamPolicies: ReadonlyArray<StreamPolicy> = ["fail", "continue", "buffer"]
+
+/** Everything that is the same for all calls. */
+interface Assembled {
+  readonly registry: Registry
+  readonly options: PipelineOptions
+  readonly settings: PlanSettings
+  readonly timeouts: Timeout.Resolved
+  readonly targets: ReadonlyArray<PlanTarget>
+  readonly cache: ResponseCacheService["around"]
+  readonly reserve: BudgetService["reserve"]
+  readonly maxPromptCharacters: number
+  readonly path: Description["path"]
+  readonly nextId: () => string
+}
+
+/** What one call asks for, checked. */
+interface Resolved {
+  readonly requestId: string
+  readonly context: CallContext
+  readonly targets: ReadonlyArray<PlanTarget>
+  readonly maxAttempts: number
+  readonly strict: boolean
+  readonly totalMs: number
+}
+
+/** Builds the service from the policies in the context. */
+export const make = (
+  options: PipelineOptions
+): Effect.Effect<LLMService, Config.ConfigError, PipelineServices> =>
+  Effect.gen(function*() {
+    const assembled = yield* assemble(options)
+    return {
+      generate: (call) => generate(assembled, call),
+      stream: (call) => stream(assembled, call),
+      embed: (call) => embed(assembled, call),
+      describe: (controls) => describe(assembled, controls ?? {})
+    }
+  })
+
+const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.ConfigError, PipelineServices> =>
+  Effect.gen(function*() {
+    const registry = yield* Providers
+    const breaker = yield* CircuitBreaker
+    const quota = yield* TokenQuota
+    const bulkhead = yield* Bulkhead
+    const cache = yield* ResponseCache
+    const budget = yield* Budget
+    const prefix = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)
+
+    yield* validate([
+      options.targets.length === 0 ? optionError("targets", "none", "at least one target") : undefined,
+      options.maxAttempts === undefined ? undefined : wholeInRange("maxAttempts", options.maxAttempts, 1, 1000),
+      options.maxPromptCharacters === undefined
+        ? undefined
+        : wholeInRange("maxPromptCharacters", options.maxPromptCharacters, 1),
+      options.streamPolicy === undefined || streamPolicies.includes(options.streamPolicy)
+        ? undefined
+        : optionError("streamPolicy", options.streamPolicy, streamPolicies.join(", ")),
+      asConfigError("defaults", Check.checkSampling(options.defaults ?? {}))
+    ])
+    const timeouts = yield* Timeout.resolve(options.timeouts ?? Timeout.presets.default)
+    const targets: Array<PlanTarget> = []
+    for (const text of options.targets) {
+      const target = resolveTarget(registry, "targets", text)
+      if ("_tag" in target) return yield* optionError("targets", text, target.message)
+      if (targets.some((other) => other.id === target.id)) {
+        return yield* optionError("targets", text, "targets that are each named once")
+      }
+      targets.push(target)
+    }
+    const retry = options.retry ?? Retry.presets.default
+    const retryBudget = options.retryBudget === "off" ? undefined : yield* RetryBudget.make(options.retryBudget ?? {})
+    // The order of admission is the order of this list.
+    const admits = [breaker.admit, quota.admit, bulkhead.admit].filter((admit): admit is Admit => admit !== undefined)
+    let calls = 0
+    return {
+      registry,
+      options,
+      timeouts,
+      targets,
+      settings: {
+        admits,
+        retry,
+        retryBudget,
+        limits: timeouts,
+        dynamic: timeouts.dynamic
+      },
+      cache: cache.around,
+      reserve: budget.reserve,
+      maxPromptCharacters: options.maxPromptCharacters ?? 10_000_000,
+      path: [
+        { step: "cache", setting: cache.around === undefined ? "off" : "on" },
+        { step: "budget", setting: budget.reserve === undefined ? "off" : "on" },
+        { step: "retry", setting: Retry.describe(retry) },
+        { step: "circuit breaker", setting: breaker.admit === undefined ? "off" : "on" },
+        { step: "quota", setting: quota.admit === undefined ? "off" : "on" },
+        { step: "bulkhead", setting: bulkhead.admit === undefined ? "off" : "on" },
+        { step: "timeouts", setting: Timeout.describe(timeouts) }
+      ],
+      nextId: () => `${prefix}-${(calls++).toString(36)}`
+    }
+  })
+
+const asConfigError = (field: string, problem: InvalidRequestError | undefined): Config.ConfigError | undefined =>
+  problem === undefined ? undefined : optionError(field, problem.parameter, problem.message)
+
+// --- 1 check ------------------------------------------------------------------------------------------------------
+
+const resolveTarget = (registry: Registry, parameter: string, text: string): PlanTarget | InvalidRequestError => {
+  const problem = Check.checkModel(parameter, text)
+  if (problem !== undefined) return problem
+  const only = registry.all.length === 1 ? registry.all[0]!.name : undefined
+  const ref = parseTarget(text, (name) => registry.get(name) !== undefined, only)
+  if (ref === undefined) {
+    const names = registry.all.map((provider) => provider.name).join(", ")
+    return Check.invalid(parameter, `${text} names no provider; known are ${names}, as in ${registry.all[0]!.name}/${text}`)
+  }
+  return { provider: registry.get(ref.provider)!, model: ref.model, id: targetId(ref) }
+}
+
+const resolveTargets = (
+  assembled: Assembled,
+  controls: CallControls
+): ReadonlyArray<PlanTarget> | InvalidRequestError => {
+  if (controls.model === undefined && controls.fallbacks === undefined) return assembled.targets
+  const targets: Array<PlanTarget> = []
+  if (controls.model === undefined) targets.push(assembled.targets[0]!)
+  else {
+    const target = resolveTarget(assembled.registry, "model", controls.model)
+    if ("_tag" in target) return target
+    targets.push(target)
+  }
+  for (const text of controls.fallbacks ?? []) {
+    const target = resolveTarget(assembled.registry, "fallbacks", text)
+    if ("_tag" in target) return target
+    if (!targets.some((other) => other.id === target.id)) targets.push(target)
+  }
+  return targets
+}
+
+const resolve = (assembled: Assembled, controls: CallControls): Resolved | InvalidRequestError => {
+  const problem = Check.checkControls(controls)
+  if (problem !== undefined) return problem
+  const targets = resolveTargets(assembled, controls)
+  if ("_tag" in targets) return targets
+  const strict = controls.strict ?? assembled.options.strict ?? false
+  const asked = strict ? 1 : targets.length
+  const maxAttempts = assembled.options.maxAttempts ?? asked + assembled.settings.retry.retries
+  return {
+    requestId: controls.requestId ?? assembled.nextId(),
+    context: controls.context === undefined ? single : { ...single, ...controls.context },
+    targets: asked < targets.length || maxAttempts < targets.length
+      ? targets.slice(0, Math.min(asked, maxAttempts))
+      : targets,
+    maxAttempts,
+    strict,
+    totalMs: controls.timeout === undefined ? assembled.timeouts.total : millisOf(controls.timeout)!
+  }
+}
+
+const samplingKeys = [
+  "temperature",
+  "topP",
+  "topK",
+  "maxTokens",
+  "stop",
+  "seed",
+  "presencePenalty",
+  "frequencyPenalty",
+  "reasoning"
+] as const
+
+/** The request without its model, which each target fills in. */
+const requestOf = (
+  assembled: Assembled,
+  options: GenerateOptions
+): Omit<ProviderRequest, "model"> | InvalidRequestError => {
+  const messages = fromPrompt(options.prompt)
+  const tools = options.tools === undefined ? undefined : fromInput(options.tools)
+  const problem = Check.checkMessages(messages, assembled.maxPromptCharacters) ??
+    Check.checkSampling(options) ??
+    (tools === undefined && options.toolChoice === undefined ? undefined : Check.checkTools(tools, options.toolChoice))
+  if (problem !== undefined) return problem
+  const request: { -readonly [K in keyof Omit<ProviderRequest, "model">]: ProviderRequest[K] } = { messages }
+  const defaults = assembled.options.defaults
+  for (const key of samplingKeys) {
+    const value = options[key] ?? defaults?.[key]
+    if (value !== undefined) (request as Record<string, unknown>)[key] = value
+  }
+  if (tools !== undefined && tools.length > 0) request.tools = tools
+  if (options.toolChoice !== undefined) request.toolChoice = options.toolChoice
+  if (options.responseFormat !== undefined) request.responseFormat = options.responseFormat
+  if (options.user !== undefined) request.user = options.user
+  if (options.extra !== undefined) request.extra = options.extra
+  return request
+}
+
+// --- 0 and 7 observe ----------------------------------------------------------------------------------------------
+
+const begin = (
+  assembled: Assembled,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  operation: "generate" | "stream" | "embed",
+  resolved: Resolved
+): Run => {
+  const clock = fiber.getRef(Clock.Clock)
+  const first = resolved.targets[0]!
+  const observer = Observer.forCall(fiber, clock, {
+    operation,
+    requestId: resolved.requestId,
+    provider: first.provider.name,
+    model: first.model
+  })
+  observer?.emit({
+    type: "request-started",
+    requestId: resolved.requestId,
+    operation,
+    targets: resolved.targets.map((target) => target.id),
+    maxAttempts: resolved.maxAttempts
+  })
+  return new Run({
+    requestId: resolved.requestId,
+    context: resolved.context,
+    targets: resolved.targets,
+    rules: {
+      targets: resolved.targets.length,
+      maxAttempts: resolved.maxAttempts,
+      retries: assembled.settings.retry.retries,
+      strict: resolved.strict
+    },
+    settings: assembled.settings,
+    clock,
+    totalMs: resolved.totalMs,
+    observer
+  })
+}
+
+interface Answer {
+  readonly id?: string | undefined
+  readonly model?: string | undefined
+  readonly finishReason?: string | undefined
+}
+
+const observeEnd = (
+  observer: CallObserver,
+  run: Run,
+  exit: Exit.Exit<unknown, LLMError>,
+  answer: Answer | undefined
+): void => {
+  const error = Exit.isFailure(exit)
+    ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
+    : undefined
+  observer.end({
+    requestId: run.options.requestId,
+    outcome: Exit.isSuccess(exit) ? "success" : error === undefined ? "interrupted" : "failure",
+    tookMs: nowMs(run.options.clock) - run.startedMs,
+    attempts: run.records,
+    exit,
+    ...(error === undefined ? undefined : { error }),
+    ...(answer === undefined ? undefined : {
+      answer: {
+        ...(answer.id === undefined ? undefined : { id: answer.id }),
+        ...(answer.model === undefined ? undefined : { model: answer.model }),
+        ...(answer.finishReason === undefined ? undefined : { finishReason: answer.finishReason })
+      }
+    })
+  })
+}
+
+// --- 3 and 6 budget -----------------------------------------------------------------------------------------------
+
+const withBudget = <A>(
+  reserve: NonNullable<BudgetService["reserve"]>,
+  run: Run,
+  request: ProviderRequest | ProviderEmbedRequest,
+  effect: Effect.Effect<A, LLMError>
+): Effect.Effect<A, LLMError> =>
+  Effect.acquireUseRelease(
+    reserve({
+      context: run.options.context,
+      request,
+      targets: run.options.targets.map((target) => target.id),
+      maxAttempts: run.options.rules.maxAttempts
+    }),
+    () => effect,
+    (settle) => Effect.sync(() => settle(run.records))
+  )
+
+// --- the three operations -----------------------------------------------------------------------------------------
+
+/** The text parts of a turn, joined. */
+const textOf = (turn: Turn): string => {
+  const content = turn.content
+  if (content.length === 1 && content[0]!.type === "text") return content[0].text
+  let text = ""
+  for (const part of content) if (part.type === "text") text += part.text
+  return text
+}
+
+const generate = (assembled: Assembled, options: GenerateOptions): Effect.Effect<LLMResponse, LLMError> =>
+  Effect.withFiber((fiber) => {
+    const resolved = resolve(assembled, options)
+    if ("_tag" in resolved) return Effect.fail(resolved)
+    const request = requestOf(assembled, options)
+    if ("_tag" in request) return Effect.fail(request)
+    const run = begin(assembled, fiber, "generate", resolved)
+    const requestFor = (target: PlanTarget): ProviderRequest => ({ ...request, model: target.model })
+    const planned = runWhole(
+      run,
+      requestFor,
+      (provider, request) => provider.generate(request),
+      (turn, target): LLMResponse => ({
+        ...turn,
+        text: textOf(turn),
+        requestId: run.options.requestId,
+        target: target.id,
+        attempts: run.records
+      })
+    )
+    return around(assembled, run, requestFor(run.options.targets[0]!), planned, (answer) => answer)
+  })
+
+/** Cache and budget around a plan, and the observer around both. */
+const around = (
+  assembled: Assembled,
+  run: Run,
+  request: ProviderRequest,
+  planned: Effect.Effect<LLMResponse, LLMError>,
+  answerOf: (answer: LLMResponse) => Answer
+): Effect.Effect<LLMResponse, LLMError> => {
+  const budgeted = assembled.reserve === undefined
+    ? planned
+    : withBudget(assembled.reserve, run, request, planned)
+  const cached = assembled.cache === undefined
+    ? budgeted
+    : assembled.cache.generate(
+      { context: run.options.context, target: run.options.targets[0]!.id, request },
+      budgeted
+    )
+  const observer = run.options.observer
+  return observer === undefined ? cached : Effect.onExitPrimitive(cached, (exit) => {
+    observeEnd(observer, run, exit, Exit.isSuccess(exit) ? answerOf(exit.value) : undefined)
+    return undefined
+  })
+}
+
+const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLMStreamPart, LLMError> =>
+  Stream.unwrap(Effect.withFiber((fiber): Effect.Effect<Stream.Stream<LLMStreamPart, LLMError>, LLMError> => {
+    const resolved = resolve(assembled, options)
+    if ("_tag" in resolved) return Effect.fail(resolved)
+    const request = requestOf(assembled, options)
+    if ("_tag" in request) return Effect.fail(request)
+    const policy = options.streamPolicy ?? assembled.options.streamPolicy ?? "fail"
+    if (!streamPolicies.includes(policy)) {
+      return Effect.fail(Check.invalid("streamPolicy", `${policy} is not one of ${streamPolicies.join(", ")}`))
+    }
+    const run = begin(assembled, fiber, "stream", resolved)
+    const requestFor = (target: PlanTarget): ProviderRequest => ({ ...request, model: target.model })
+    let answer: Answer | undefined
+    const planned = runStream(() => ({
+      run,
+      policy,
+      requestFor,
+      onProgress: options.onProgress,
+      onComplete: (part, model, id) => {
+        answer = { model, id, finishReason: part.reason }
+      }
+    }))
+    const first = requestFor(run.options.targets[0]!)
+    const { cache, reserve } = assembled
+    const budgeted = reserve === undefined ? planned : budgetedStream(reserve, run, first, planned)
+    const cached = cache === undefined
+      ? budgeted
+      : cache.stream({ context: run.options.context, target: run.options.targets[0]!.id, request: first }, budgeted)
+    const observer = run.options.observer
+    return Effect.succeed(
+      observer === undefined
+        ? cached
+        : Stream.onExit(cached, (exit) => Effect.sync(() => observeEnd(observer, run, exit, answer)))
+    )
+  }))
+
+const budgetedStream = (
+  reserve: NonNullable<BudgetService["reserve"]>,
+  run: Run,
+  request: ProviderRequest,
+  planned: Stream.Stream<LLMStreamPart, LLMError>
+): Stream.Stream<LLMStreamPart, LLMError> =>
+  Stream.unwrap(Effect.map(
+    Effect.acquireRelease(
+      reserve({
+        context: run.options.context,
+        request,
+        targets: run.options.targets.map((target) => target.id),
+        maxAttempts: run.options.rules.maxAttempts
+      }),
+      (settle) => Effect.sync(() => settle(run.records))
+    ),
+    () => planned
+  ))
+
+const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<EmbedResponse, LLMError> =>
+  Effect.withFiber((fiber) => {
+    const problem = Check.checkEmbed(options)
+    if (problem !== undefined) return Effect.fail(problem)
+    const resolved = resolve(assembled, options)
+    if ("_tag" in resolved) return Effect.fail(resolved)
+    const request: Omit<ProviderEmbedRequest, "model"> = {
+      input: typeof options.input === "string" ? [options.input] : options.input,
+      ...(options.dimensions === undefined ? undefined : { dimensions: options.dimensions }),
+      ...(options.user === undefined ? undefined : { user: options.user }),
+      ...(options.extra === undefined ? undefined : { extra: options.extra })
+    }
+    const run = begin(assembled, fiber, "embed", resolved)
+    const requestFor = (target: PlanTarget): ProviderEmbedRequest => ({ ...request, model: target.model })
+    const planned = runWhole(
+      run,
+      requestFor,
+      (provider, request) => provider.embed(request),
+      (embeddings, target): EmbedResponse => ({
+        ...embeddings,
+        requestId: run.options.requestId,
+        target: target.id,
+        attempts: run.records
+      })
+    )
+    const budgeted = assembled.reserve === undefined
+      ? planned
+      : withBudget(assembled.reserve, run, requestFor(run.options.targets[0]!), planned)
+    const observer = run.options.observer
+    return observer === undefined ? budgeted : Effect.onExitPrimitive(budgeted, (exit) => {
+      observeEnd(observer, run, exit, Exit.isSuccess(exit) ? { model: exit.value.model } : undefined)
+      return undefined
+    })
+  })
+
+// --- describe -----------------------------------------------------------------------------------------------------
+
+const describe = (assembled: Assembled, controls: CallControls): Effect.Effect<Description, LLMError> =>
+  Effect.suspend(() => {
+    const resolved = resolve(assembled, controls)
+    if ("_tag" in resolved) return Effect.fail(resolved)
+    const { retry } = assembled.settings
+    return Effect.succeed({
+      targets: resolved.targets.map((target) => target.id),
+      maxAttempts: resolved.maxAttempts,
+      maxAttemptsPerTarget: Math.min(retry.retries, resolved.maxAttempts - resolved.targets.length) + 1,
+      maxDurationMs: resolved.totalMs,
+      maxBackoffMs: Math.min(resolved.totalMs, Retry.worstBackoffMs(retry)),
+      streamPolicy: assembled.options.streamPolicy ?? "fail",
+      strict: resolved.strict,
+      path: assembled.path
+    })
+  })
+
+/** A duration for people: `1.5 s`. */
+export const formatMillis = (millis: number): string =>
+  millis === Infinity ? "no limit" : Duration.format(Duration.millis(millis))

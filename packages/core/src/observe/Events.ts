@@ -1,0 +1,47 @@
+/**
+ * Subscriptions to what the policies do.
+ */
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { EventSink, type PolicyEvent } from "../domain/Event.ts"
+
+/** Calls `handler` for every event of the effect. The handler is called synchronously: it should be quick. */
+export const listen = (handler: (event: PolicyEvent) => void) =>
+<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.updateService(effect, EventSink, (outer) => both(outer, handler))
+
+/** Calls `handler` for every event of the program that is given this Layer. */
+export const layer = (handler: (event: PolicyEvent) => void): Layer.Layer<never> =>
+  Layer.succeed(EventSink, handler)
+
+/**
+ * Runs an effect beside a stream of its events. The stream holds `capacity` events (default 1,024) and drops the
+ * oldest when its reader is too slow: it never holds up a call. It ends with the effect.
+ */
+export const withStream = <A, E, R, B, E2, R2>(
+  effect: Effect.Effect<A, E, R>,
+  consume: (events: Stream.Stream<PolicyEvent>) => Effect.Effect<B, E2, R2>,
+  options?: { readonly capacity?: number }
+): Effect.Effect<readonly [A, B], E | E2, R | R2> =>
+  Effect.gen(function*() {
+    const queue = yield* Queue.sliding<PolicyEvent, Cause.Done>(options?.capacity ?? 1024)
+    const run = effect.pipe(
+      listen((event) => {
+        Queue.offerUnsafe(queue, event)
+      }),
+      Effect.ensuring(Queue.end(queue))
+    )
+    return yield* Effect.all([run, consume(Stream.fromQueue(queue))], { concurrency: 2 })
+  })
+
+const both = (
+  outer: ((event: PolicyEvent) => void) | undefined,
+  inner: (event: PolicyEvent) => void
+): (event: PolicyEvent) => void =>
+  outer === undefined ? inner : (event) => {
+    outer(event)
+    inner(event)
+  }

@@ -1,0 +1,43 @@
+/**
+ * Joins what listens to a call: the event sink and the spans. A call that nobody observes has no observer at all.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Fiber from "effect/Fiber"
+import { EventSink, type PolicyEvent } from "../domain/Event.ts"
+import type { CallObserver } from "../plan/Observer.ts"
+import * as Spans from "./Spans.ts"
+
+/** The observer of one call, or `undefined` if nobody listens. A sink that throws harms nothing. */
+export const forCall = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  clock: Clock.Clock,
+  options: Spans.RequestSpanOptions
+): CallObserver | undefined => {
+  const sink = fiber.getRef(EventSink)
+  const spans = Spans.open(fiber, clock, options)
+  if (sink === undefined && spans === undefined) return undefined
+  const emit = sink === undefined ? (_event: PolicyEvent): void => {} : guarded(sink)
+  return {
+    emit,
+    attempt: (call) => spans?.attempt(call),
+    end: (end) => {
+      emit({
+        type: "request-finished",
+        requestId: end.requestId,
+        outcome: end.outcome,
+        tookMs: end.tookMs,
+        attempts: end.attempts,
+        ...(end.error === undefined ? undefined : { error: end.error })
+      })
+      spans?.end(end)
+    }
+  }
+}
+
+const guarded = (sink: (event: PolicyEvent) => void) => (event: PolicyEvent): void => {
+  try {
+    sink(event)
+  } catch {
+    // An observer must never change what it observes.
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * One attempt: admitted, bounded in time, accounted.
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Usage } from "../domain/Usage.ts"
+import { type AttemptError, isLLMError, RequestTimeoutError } from "../errors/LLMError.ts"
+import * as Timeout from "../policy/Timeout.ts"
+import type { ActiveAttempt, Run } from "./Run.ts"
+
+/** Asks the admission policies, outermost first; waits are interruptible. Each one's `Settle` is kept. */
+export const admit = (
+  run: Run,
+  active: ActiveAttempt,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Effect.Effect<void, AttemptError> => {
+  const admits = run.options.settings.admits
+  const from = (index: number): Effect.Effect<void, AttemptError> =>
+    index === admits.length
+      ? Effect.void
+      : Effect.flatMap(restore(admits[index]!(active.call)), (settle) => {
+        active.settles.push(settle)
+        return from(index + 1)
+      })
+  return from(0)
+}
+
+/** The error of a failed attempt, or `undefined` for a defect or an interruption. */
+export const errorOf = (cause: Cause.Cause<AttemptError>): AttemptError | undefined => {
+  for (const reason of cause.reasons) {
+    if (reason._tag === "Fail") return reason.error
+  }
+  return undefined
+}
+
+/** Milliseconds that an attempt may take: its own limit, or what is left of the whole call. */
+export const attemptLimitMs = (run: Run, active: ActiveAttempt): number => {
+  const left = run.deadlineMs - active.startedMs
+  const request = active.call.request
+  const own = run.options.settings.dynamic !== undefined && "messages" in request
+    ? run.options.settings.dynamic.limitMs(active.target.id, request.messages.length, request.maxTokens)
+    : run.options.settings.limits.attempt
+  return Math.min(own, left)
+}
+
+/** The error for an attempt that was cut off: its own limit, or the whole call's. */
+export const totalTimeout = (run: Run, active: ActiveAttempt, limitMs: number): AttemptError =>
+  limitMs >= run.deadlineMs - active.startedMs
+    ? run.deadlineExceeded()
+    : new RequestTimeoutError({
+      message: `${active.target.id} did not finish its answer within ${Math.round(limitMs)} ms`,
+      phase: "total",
+      limit: Duration.millis(limitMs),
+      provider: active.target.provider.name,
+      model: active.target.model,
+      attempt: active.call.attempt
+    })
+
+/**
+ * Runs a call that answers as a whole. Whatever its end, the attempt is settled and recorded before the effect
+ * ends.
+ */
+export const runAttempt = <A extends { readonly usage: Usage; readonly model?: string }>(
+  run: Run,
+  active: ActiveAttempt,
+  send: Effect.Effect<A, AttemptError>
+): Effect.Effect<A, AttemptError> => {
+  const bounded = Effect.suspend(() => {
+    const limitMs = attemptLimitMs(run, active)
+    if (limitMs <= 0) return Effect.fail(run.deadlineExceeded())
+    active.sent = true
+    const traced = active.observer === undefined ? send : active.observer.within(send)
+    return limitMs === Infinity
+      ? traced
+      : Timeout.timeoutOrElse(traced, {
+        duration: limitMs,
+        orElse: () => Effect.fail(totalTimeout(run, active, limitMs))
+      })
+  })
+  const admitted = run.options.settings.admits.length === 0
+    ? bounded
+    : Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(admit(run, active, restore), () => restore(bounded))
+    )
+  return Effect.onExitPrimitive(admitted, (exit) => {
+    endWhole(run, active, exit)
+    return undefined
+  })
+}
+
+const endWhole = (
+  run: Run,
+  active: ActiveAttempt,
+  exit: Exit.Exit<{ readonly usage: Usage; readonly model?: string }, AttemptError>
+): void => {
+  const tookMs = run.tookMs(active)
+  if (Exit.isSuccess(exit)) {
+    run.end(active, { _tag: "success", usage: exit.value.usage, tookMs, ...limitsOf(exit.value) }, exit.value.model)
+    return
+  }
+  const error = errorOf(exit.cause)
+  // A defect is a bug, not an answer of the target: like an interruption, it says nothing about the target.
+  run.end(
+    active,
+    error === undefined || Cause.hasInterrupts(exit.cause)
+      ? { _tag: "interrupted", tookMs }
+      : { _tag: "failure", error: run.located(active, error), tookMs },
+    undefined
+  )
+}
+
+const limitsOf = (answer: object): { readonly limits?: NonNullable<unknown> } =>
+  "limits" in answer && answer.limits !== undefined ? { limits: answer.limits as NonNullable<unknown> } : {}
+
+/** Whether a value is an error the plan can act on. */
+export const isAttemptError = (u: unknown): u is AttemptError => isLLMError(u) && u._tag !== "AllTargetsFailedError"

@@ -1,0 +1,288 @@
+/**
+ * One call on its way: which attempts were made, what they cost, and what comes next.
+ *
+ * The rules are those of `internal/plan.ts`; here they meet the clock, the retry schedule and the observer.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { Admit, AttemptCall, AttemptOutcome, Settle } from "../domain/Attempt.ts"
+import type { AttemptRecord } from "../domain/Call.ts"
+import type { CallContext } from "../domain/CallContext.ts"
+import type { ProviderEmbedRequest, ProviderRequest } from "../domain/Request.ts"
+import { disposition } from "../errors/disposition.ts"
+import {
+  AllTargetsFailedError,
+  type AttemptError,
+  DeadlineExceededError,
+  type LLMError,
+  withOrigin
+} from "../errors/LLMError.ts"
+import * as Plan from "../internal/plan.ts"
+import type { Provider } from "../LLMProvider.ts"
+import type * as DynamicTimeout from "../policy/DynamicTimeout.ts"
+import type * as Retry from "../policy/Retry.ts"
+import type { RetryBudgetService } from "../policy/RetryBudget.ts"
+import type { AttemptObserver, CallObserver } from "./Observer.ts"
+
+/** A target, resolved. */
+export interface PlanTarget {
+  readonly provider: Provider
+  readonly model: string
+  /** `provider/model` */
+  readonly id: string
+}
+
+/** Limits of one attempt, in milliseconds; `Infinity` for none. */
+export interface AttemptLimits {
+  readonly firstToken: number
+  readonly idle: number
+  readonly attempt: number
+}
+
+/** What all calls of a Layer share. */
+export interface PlanSettings {
+  /** Admission policies, outermost first. */
+  readonly admits: ReadonlyArray<Admit>
+  readonly retry: Retry.Policy
+  readonly retryBudget: RetryBudgetService | undefined
+  readonly limits: AttemptLimits
+  readonly dynamic: DynamicTimeout.DynamicTimeout | undefined
+}
+
+/** What is fixed when a call begins. */
+export interface RunOptions {
+  readonly requestId: string
+  readonly context: CallContext
+  readonly targets: ReadonlyArray<PlanTarget>
+  readonly rules: Plan.PlanRules
+  readonly settings: PlanSettings
+  readonly clock: Clock.Clock
+  /** Milliseconds for the whole call; `Infinity` for no limit. */
+  readonly totalMs: number
+  readonly observer: CallObserver | undefined
+}
+
+/** An attempt under way. */
+export interface ActiveAttempt {
+  readonly target: PlanTarget
+  readonly call: AttemptCall
+  readonly startedMs: number
+  readonly startedAt: number
+  readonly waitedMs: number
+  readonly observer: AttemptObserver | undefined
+  /** What admission policies want to hear when the attempt is over, in the order they admitted it. */
+  readonly settles: Array<Settle>
+  /** Whether the provider was called. */
+  sent: boolean
+  firstTokenMs: number | undefined
+  ended: boolean
+}
+
+/** Milliseconds of the monotonic clock. */
+export const nowMs = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+const unsent: AttemptOutcome = { _tag: "unsent" }
+
+export class Run {
+  readonly options: RunOptions
+  readonly startedMs: number
+  readonly deadlineMs: number
+  readonly records: Array<AttemptRecord> = []
+  private state = Plan.initial
+  private driver: Retry.Driver | undefined
+  private waitedMs = 0
+  /** What the retries of the call drew from the retry budget of the target asked last. */
+  private spent = 0
+
+  constructor(options: RunOptions) {
+    this.options = options
+    this.startedMs = nowMs(options.clock)
+    this.deadlineMs = this.startedMs + options.totalMs
+  }
+
+  elapsedMs(): number {
+    return nowMs(this.options.clock) - this.startedMs
+  }
+
+  /** The error for a call whose time is over. */
+  deadlineExceeded(): DeadlineExceededError {
+    const elapsed = this.elapsedMs()
+    return new DeadlineExceededError({
+      message: `The call took ${Math.round(elapsed)} ms; its limit is ${Math.round(this.options.totalMs)} ms`,
+      elapsed: Duration.millis(elapsed),
+      limit: Duration.millis(this.options.totalMs)
+    })
+  }
+
+  begin(index: number, request: ProviderRequest | ProviderEmbedRequest): ActiveAttempt {
+    const { clock, context, observer, requestId, targets } = this.options
+    const target = targets[index]!
+    this.state = Plan.started(this.state, index)
+    const call: AttemptCall = {
+      requestId,
+      target: target.id,
+      provider: target.provider.name,
+      model: target.model,
+      attempt: this.state.attempts,
+      request,
+      context,
+      deadlineMs: this.deadlineMs
+    }
+    observer?.emit({ type: "attempt-started", requestId, attempt: call.attempt, target: target.id })
+    const active: ActiveAttempt = {
+      target,
+      call,
+      startedMs: nowMs(clock),
+      startedAt: clock.currentTimeMillisUnsafe(),
+      waitedMs: this.waitedMs,
+      observer: observer?.attempt(call),
+      settles: [],
+      sent: false,
+      firstTokenMs: undefined,
+      ended: false
+    }
+    this.waitedMs = 0
+    return active
+  }
+
+  tookMs(active: ActiveAttempt): number {
+    return nowMs(this.options.clock) - active.startedMs
+  }
+
+  /** Ends an attempt: settles what it was admitted with, writes its record, tells the observer. Only once. */
+  end(active: ActiveAttempt, outcome: Exclude<AttemptOutcome, { _tag: "unsent" }>, model: string | undefined): void {
+    if (active.ended) return
+    active.ended = true
+    const settled = active.sent ? outcome : unsent
+    for (let i = active.settles.length - 1; i >= 0; i--) active.settles[i]!(settled)
+    const { call, target } = active
+    const { requestId } = call
+    this.records.push({
+      attempt: call.attempt,
+      target: target.id,
+      outcome: outcome._tag,
+      startedAt: active.startedAt,
+      tookMs: outcome.tookMs,
+      waitedMs: active.waitedMs,
+      ...(outcome._tag === "failure" ? { error: outcome.error } : undefined),
+      ...(active.firstTokenMs === undefined ? undefined : { firstTokenMs: active.firstTokenMs }),
+      ...(outcome.usage === undefined ? undefined : { usage: outcome.usage })
+    })
+    if (outcome._tag === "success") {
+      this.options.settings.retryBudget?.onSuccess(target.id, this.spent, nowMs(this.options.clock))
+    }
+    const observer = this.options.observer
+    if (observer === undefined) return
+    if (outcome._tag === "success") {
+      observer.emit({
+        type: "attempt-succeeded",
+        requestId,
+        attempt: call.attempt,
+        target: target.id,
+        tookMs: outcome.tookMs,
+        usage: outcome.usage,
+        ...(active.firstTokenMs === undefined ? undefined : { firstTokenMs: active.firstTokenMs })
+      })
+    } else if (outcome._tag === "failure") {
+      observer.emit({
+        type: "attempt-failed",
+        requestId,
+        attempt: call.attempt,
+        target: target.id,
+        tookMs: outcome.tookMs,
+        error: outcome.error
+      })
+    }
+    active.observer?.end(outcome, model)
+  }
+
+  /** The error with its place in the call. */
+  located(active: ActiveAttempt, error: AttemptError): AttemptError {
+    return withOrigin(error, {
+      provider: active.target.provider.name,
+      model: active.target.model,
+      attempt: active.call.attempt
+    })
+  }
+
+  /**
+   * Decides what follows a failure, and waits if there is something to wait for. Succeeds with the index of the
+   * target to ask; fails with the error of the whole call. With `preferNext`, another target goes before a retry.
+   */
+  afterFailure(error: AttemptError, preferNext = false): Effect.Effect<number, LLMError> {
+    this.state = Plan.failed(this.state, error)
+    const next = Plan.next(this.options.rules, this.state, error)
+    switch (next._tag) {
+      case "stop":
+        return Effect.fail(this.finalError(error))
+      case "failover":
+        return this.failOver(next.target, error)
+      case "retry":
+        return preferNext && next.failover !== undefined
+          ? this.failOver(next.failover, error)
+          : this.retry(next.failover, error)
+    }
+  }
+
+  /** Whether the plan has another attempt at the same target, asked for without a failure of that target. */
+  canRepeat(): boolean {
+    return this.state.attempts < this.options.rules.maxAttempts
+  }
+
+  private failOver(index: number, error: AttemptError): Effect.Effect<number> {
+    const { observer, requestId, targets } = this.options
+    observer?.emit({
+      type: "failed-over",
+      requestId,
+      from: targets[this.state.target]!.id,
+      to: targets[index]!.id,
+      error
+    })
+    this.driver = undefined
+    this.spent = 0
+    return Effect.succeed(index)
+  }
+
+  private retry(failover: number | undefined, error: AttemptError): Effect.Effect<number, LLMError> {
+    const { clock, observer, requestId, settings, targets } = this.options
+    const instead = () =>
+      failover === undefined ? Effect.fail(this.finalError(error)) : this.failOver(failover, error)
+    const target = targets[this.state.target]!
+    const attempt = this.state.attempts
+    this.driver ??= settings.retry.driver()
+    return Effect.flatMap(this.driver.next(error, nowMs(clock)), (delayMs) => {
+      if (delayMs === undefined || nowMs(clock) + delayMs >= this.deadlineMs) return instead()
+      const cost = settings.retryBudget?.trySpend(target.id, error, nowMs(clock))
+      if (cost === undefined && settings.retryBudget !== undefined) return instead()
+      this.spent += cost ?? 0
+      this.waitedMs = delayMs
+      settings.retry.onRetry?.(error, attempt, delayMs)
+      observer?.emit({ type: "retry-scheduled", requestId, attempt, target: target.id, delayMs, error })
+      return delayMs > 0
+        ? Effect.as(Effect.sleep(delayMs), this.state.target)
+        : Effect.succeed(this.state.target)
+    })
+  }
+
+  /** What the caller gets when nothing is left to try. */
+  finalError(error: AttemptError): LLMError {
+    const first = this.records[0]?.target
+    const several = this.records.some((record) => record.target !== first)
+    if (!several || !disposition(error).failover) return error
+    const attempts = this.records.flatMap((record) =>
+      record.error === undefined ? [] : [{
+        target: record.target,
+        error: record.error,
+        startedAt: record.startedAt,
+        took: Duration.millis(record.tookMs)
+      }]
+    )
+    const targets = Array.from(new Set(attempts.map((attempt) => attempt.target)))
+    return new AllTargetsFailedError({
+      message: `All ${targets.length} targets failed: ` +
+        attempts.map((attempt) => `${attempt.target}: ${attempt.error._tag}`).join(", "),
+      attempts
+    })
+  }
+}

@@ -1,0 +1,469 @@
+/**
+ * The plan for streamed calls.
+ *
+ * Until the first content has been handed on, a failed attempt is replaced like any other. That content is the
+ * commit point: from there on only the stream policy may put another attempt in its place. A stream succeeds
+ * only by a `finish` part; one that just ends has been cut.
+ */
+import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Pull from "effect/Pull"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CompletePart, LLMStreamPart, Progress, StreamPolicy } from "../domain/Call.ts"
+import { charactersOf } from "../domain/Message.ts"
+import type { RateLimits } from "../domain/RateLimits.ts"
+import type { ProviderRequest } from "../domain/Request.ts"
+import { type FinishPart, isContent, type StreamPart } from "../domain/Response.ts"
+import { estimateTokens, type Usage } from "../domain/Usage.ts"
+import { disposition } from "../errors/disposition.ts"
+import { type AttemptError, type LLMError, RequestTimeoutError, StreamInterruptedError } from "../errors/LLMError.ts"
+import * as Continuation from "../internal/continuation.ts"
+import * as ProgressTracker from "../internal/progress.ts"
+import * as PullWatch from "../internal/pullWatch.ts"
+import { admit, attemptLimitMs, errorOf, totalTimeout } from "./AttemptRun.ts"
+import { type ActiveAttempt, nowMs, type PlanTarget, type Run } from "./Run.ts"
+
+/** What a streamed call needs beside its run. */
+export interface StreamPlanOptions {
+  readonly run: Run
+  readonly policy: StreamPolicy
+  readonly requestFor: (target: PlanTarget) => ProviderRequest
+  readonly onProgress: ((progress: Progress) => void) | undefined
+  /** Called once, when the answer is whole. */
+  readonly onComplete: (part: CompletePart, model: string | undefined, id: string | undefined) => void
+}
+
+type Parts = readonly [LLMStreamPart, ...Array<LLMStreamPart>]
+type Upstream = Pull.Pull<ReadonlyArray<StreamPart>, AttemptError>
+
+/**
+ * How long the connection is listened to after the answer is whole, in milliseconds: long enough for the rest
+ * of the body to arrive, so that the connection can be used again, and no longer.
+ */
+const drainMs = 50
+
+/** Runs attempts until one finishes, handing its parts on as they come. */
+export const runStream = (make: () => StreamPlanOptions): Stream.Stream<LLMStreamPart, LLMError> =>
+  Stream.transformPullBracket(
+    Stream.empty as Stream.Stream<never>,
+    (_pull, _scope, scope) =>
+      Effect.flatMap(Effect.sync(() => new StreamRun(make())), (state) =>
+        Effect.as(
+          Scope.addFinalizerExit(scope, (exit) => state.abandon(exit)),
+          state.pull
+        ))
+  )
+
+/** One attempt of a stream, from its admission to its end. */
+interface OpenAttempt {
+  readonly active: ActiveAttempt
+  readonly scope: Scope.Closeable
+  readonly watch: PullWatch.PullWatch
+  readonly upstream: Upstream
+  /** How the attempt came to go on from an earlier one, if it did. */
+  readonly method: "prefill" | "restart" | undefined
+  readonly joiner: Continuation.Joiner | undefined
+  metadata: Extract<StreamPart, { type: "response-metadata" }> | undefined
+  limits: RateLimits | undefined
+  /** Characters of content this attempt has produced. */
+  characters: number
+  /** Whether the reader knows that this target writes now. */
+  announced: boolean
+}
+
+class StreamRun {
+  readonly pull: Pull.Pull<Parts, LLMError>
+  private readonly options: StreamPlanOptions
+  private readonly run: Run
+  private index = 0
+  private open: OpenAttempt | undefined
+  private finished = false
+  private committed = false
+  private toolBegun = false
+  /** Everything handed on, for the error that says so, and for the attempt that goes on from it. */
+  private readonly handedOn: Array<StreamPart> = []
+  private text = ""
+  /** Parts held back until the answer is whole; only with the policy `buffer`. */
+  private held: Array<LLMStreamPart> = []
+  /** Why the first committed attempt broke. */
+  private firstBreak: AttemptError | undefined
+  /** Targets that refused to go on from a prefill. */
+  private readonly refusedPrefill = new Set<string>()
+  private readonly progress: ProgressTracker.Tracker | undefined
+
+  constructor(options: StreamPlanOptions) {
+    this.options = options
+    this.run = options.run
+    this.progress = options.onProgress === undefined
+      ? undefined
+      : ProgressTracker.make({ startedMs: this.run.startedMs })
+    this.pull = Effect.suspend(() => this.step())
+  }
+
+  /** Ends what is under way when the reader is gone. */
+  abandon(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    const open = this.open
+    if (open === undefined) return Effect.void
+    this.open = undefined
+    this.run.end(open.active, {
+      _tag: "interrupted",
+      tookMs: this.run.tookMs(open.active),
+      ...this.produced(open)
+    }, open.metadata?.model)
+    return Effect.andThen(open.watch.stop, Scope.close(open.scope, exit))
+  }
+
+  private step(): Pull.Pull<Parts, LLMError> {
+    if (this.finished) return this.drain()
+    const open = this.open
+    if (open === undefined) return Effect.flatMap(this.start(), () => this.pull)
+    return Effect.matchCauseEffect(open.watch.run(open.upstream), {
+      onSuccess: (parts) => this.accept(open, parts),
+      onFailure: (cause): Pull.Pull<Parts, LLMError> => {
+        const error = brokenBy(cause)
+        return error === undefined ? Effect.failCause(cause as Cause.Cause<never>) : this.recover(open, error)
+      }
+    })
+  }
+
+  // --- opening an attempt -------------------------------------------------------------------------------------
+
+  private start(): Effect.Effect<void, LLMError> {
+    const { run } = this
+    const target = run.options.targets[this.index]!
+    const { joiner, method, request } = this.prepare(target)
+    const active = run.begin(this.index, request)
+    if (method !== undefined) {
+      run.options.observer?.emit({
+        type: "stream-continued",
+        requestId: run.options.requestId,
+        attempt: active.call.attempt,
+        target: target.id,
+        method,
+        characters: this.text.length
+      })
+    }
+    const scope = Scope.makeUnsafe()
+    const open = (watch: PullWatch.PullWatch, upstream: Upstream): void => {
+      this.open = {
+        active,
+        scope,
+        watch,
+        upstream,
+        method,
+        joiner,
+        metadata: undefined,
+        limits: undefined,
+        characters: 0,
+        announced: false
+      }
+    }
+    // Registered before anything is acquired, so that an interruption finds what to give back.
+    open(PullWatch.none, Effect.never)
+    const send = Effect.suspend(() => {
+      const totalMs = attemptLimitMs(run, active)
+      if (totalMs <= 0) return Effect.fail(run.deadlineExceeded())
+      active.sent = true
+      open(this.watchFor(active, totalMs), connect(target.provider.stream(request), scope, active))
+      return Effect.void
+    })
+    const admitted = run.options.settings.admits.length === 0
+      ? send
+      : Effect.uninterruptibleMask((restore) => Effect.flatMap(admit(run, active, restore), () => send))
+    return Effect.catch(admitted, (error) => this.replace(this.open!, run.located(active, error)))
+  }
+
+  private watchFor(active: ActiveAttempt, totalMs: number): PullWatch.PullWatch {
+    const limits = this.run.options.settings.limits
+    return PullWatch.make({
+      firstTokenMs: limits.firstToken,
+      idleMs: limits.idle,
+      totalMs,
+      onTimeout: (phase, limitMs) =>
+        phase === "total" ? totalTimeout(this.run, active, limitMs) : silent(active, phase, limitMs)
+    })
+  }
+
+  /** The request for a target: as the caller made it, or so that it goes on from what was handed on. */
+  private prepare(target: PlanTarget): Pick<OpenAttempt, "joiner" | "method"> & { readonly request: ProviderRequest } {
+    const request = this.options.requestFor(target)
+    if (!this.committed) return { request, method: undefined, joiner: undefined }
+    const prefill = Continuation.prefillText(this.text)
+    if (
+      prefill.length > 0 && !this.refusedPrefill.has(target.id) &&
+      target.provider.capabilities(target.model).prefill === true
+    ) {
+      return {
+        method: "prefill",
+        joiner: Continuation.afterPrefill(this.text),
+        request: {
+          ...request,
+          messages: [...request.messages, { role: "assistant", content: prefill }],
+          prefill: true
+        }
+      }
+    }
+    return { request, method: "restart", joiner: Continuation.afterRestart(this.text) }
+  }
+
+  // --- parts --------------------------------------------------------------------------------------------------
+
+  private accept(open: OpenAttempt, parts: ReadonlyArray<StreamPart>): Pull.Pull<Parts, LLMError> {
+    const out: Array<LLMStreamPart> = this.options.policy === "buffer" ? this.held : []
+    for (let i = 0; i < parts.length; i++) {
+      const part = parts[i]!
+      if (part.type === "text-delta" && part.delta.length > 0) {
+        this.content(open, part.delta.length)
+        if (!this.handOnText(open, part, out)) return this.disagreed(open)
+      } else if (part.type === "finish") {
+        return this.finish(open, part, out)
+      } else if (part.type === "response-metadata") {
+        open.metadata = part
+        if (part.limits !== undefined) open.limits = part.limits
+      } else if (isContent(part)) {
+        this.content(open, part.type === "reasoning-delta" || part.type === "tool-params-delta" ? part.delta.length : 1)
+        if (!this.handOnOther(open, part, out)) return this.disagreed(open)
+      }
+    }
+    if (out.length === 0 || this.options.policy === "buffer") return this.pull
+    this.report()
+    return Effect.succeed(out as unknown as Parts)
+  }
+
+  /** Content arrived: the clocks of the attempt start again. */
+  private content(open: OpenAttempt, characters: number): void {
+    if (open.characters === 0) {
+      const tookMs = this.run.tookMs(open.active)
+      open.active.firstTokenMs = tookMs
+      open.active.observer?.firstToken(tookMs)
+    }
+    open.characters += characters
+    open.watch.content()
+  }
+
+  private handOnText(
+    open: OpenAttempt,
+    part: Extract<StreamPart, { type: "text-delta" }>,
+    out: Array<LLMStreamPart>
+  ): boolean {
+    if (open.joiner === undefined) {
+      this.text += part.delta
+      this.handOn(open, part, out)
+      return true
+    }
+    const joined = open.joiner.push(part.delta)
+    if (joined._tag === "disagrees") return false
+    if (joined.text.length > 0) {
+      this.text += joined.text
+      this.handOn(open, { type: "text-delta", delta: joined.text }, out)
+    }
+    return true
+  }
+
+  /** Reasoning of a continuing attempt is not handed on: the reader has had the reasoning of the first. */
+  private handOnOther(open: OpenAttempt, part: Exclude<StreamPart, FinishPart>, out: Array<LLMStreamPart>): boolean {
+    if (open.joiner !== undefined) {
+      if (part.type === "reasoning-delta") return true
+      if (!open.joiner.caughtUp()) return false
+    }
+    if (part.type !== "reasoning-delta") this.toolBegun = true
+    this.handOn(open, part, out)
+    return true
+  }
+
+  private handOn(open: OpenAttempt, part: Exclude<StreamPart, FinishPart>, out: Array<LLMStreamPart>): void {
+    if (!open.announced) this.announce(open, out)
+    this.handedOn.push(part)
+    this.progress?.add(part)
+    out.push(part)
+  }
+
+  /** Says which target writes from here on. The first announcement is the commit point. */
+  private announce(open: OpenAttempt, out: Array<LLMStreamPart>): void {
+    open.announced = true
+    const { attempt, target } = open.active.call
+    out.push({ type: "target", target, attempt, continues: open.method !== undefined })
+    if (open.metadata !== undefined) out.push(open.metadata)
+    if (this.committed || this.options.policy === "buffer") return
+    this.committed = true
+    const { observer, requestId } = this.run.options
+    observer?.emit({ type: "stream-committed", requestId, attempt, target })
+  }
+
+  private finish(open: OpenAttempt, part: FinishPart, out: Array<LLMStreamPart>): Pull.Pull<Parts, LLMError> {
+    if (open.joiner !== undefined && !open.joiner.caughtUp()) return this.disagreed(open)
+    const { run } = this
+    if (!open.announced) this.announce(open, out)
+    run.end(open.active, {
+      _tag: "success",
+      usage: part.usage,
+      tookMs: run.tookMs(open.active),
+      ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
+      ...(open.limits === undefined ? undefined : { limits: open.limits })
+    }, open.metadata?.model)
+    this.finished = true
+    const complete: CompletePart = {
+      ...part,
+      requestId: run.options.requestId,
+      target: open.active.target.id,
+      attempts: run.records
+    }
+    out.push(complete)
+    run.options.settings.dynamic?.learn(
+      open.active.target.id,
+      part.usage.outputTokens,
+      run.tookMs(open.active) - (open.active.firstTokenMs ?? 0)
+    )
+    this.report()
+    this.options.onComplete(complete, open.metadata?.model, open.metadata?.id)
+    return Effect.succeed(out as unknown as Parts)
+  }
+
+  private report(): void {
+    if (this.progress === undefined) return
+    this.options.onProgress!(this.progress.snapshot(nowMs(this.run.options.clock), undefined))
+  }
+
+  /** Listens to the connection for a moment more, so that it can be used again, and closes the attempt. */
+  private drain(): Pull.Pull<never> {
+    const open = this.open
+    if (open === undefined) return Cause.done()
+    return Effect.flatMap(
+      Effect.exit(PullWatch.within(drainMs, open.upstream)),
+      () => Effect.andThen(this.close(open, Exit.void), Cause.done())
+    )
+  }
+
+  // --- failures -----------------------------------------------------------------------------------------------
+
+  private produced(open: OpenAttempt): { readonly usage?: Usage } {
+    if (open.characters === 0) return {}
+    const request = open.active.call.request
+    const input = "messages" in request
+      ? request.messages.reduce((total, message) => total + charactersOf(message), 0)
+      : 0
+    return {
+      usage: {
+        inputTokens: estimateTokens(input),
+        outputTokens: estimateTokens(open.characters),
+        estimated: true
+      }
+    }
+  }
+
+  private close(open: OpenAttempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.uninterruptible(Effect.suspend(() => {
+      if (this.open === open) this.open = undefined
+      return Effect.andThen(open.watch.stop, Scope.close(open.scope, exit))
+    }))
+  }
+
+  private recover(open: OpenAttempt, raw: AttemptError): Pull.Pull<Parts, LLMError> {
+    return Effect.flatMap(this.replace(open, this.run.located(open.active, raw)), () => this.pull)
+  }
+
+  /** Ends a broken attempt and finds the next one, or fails with the error of the call. */
+  private replace(open: OpenAttempt, error: AttemptError): Effect.Effect<void, LLMError> {
+    return Effect.suspend(() => {
+      this.run.end(open.active, {
+        _tag: "failure",
+        error,
+        tookMs: this.run.tookMs(open.active),
+        ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
+        ...this.produced(open)
+      }, open.metadata?.model)
+      this.held = []
+      return Effect.andThen(this.close(open, Exit.fail(error)), this.choose(open, error))
+    })
+  }
+
+  private choose(open: OpenAttempt, error: AttemptError): Effect.Effect<void, LLMError> {
+    const goTo = (index: number): void => {
+      this.index = index
+    }
+    if (!this.committed) return Effect.map(this.run.afterFailure(error), goTo)
+    if (open.method === "prefill" && open.characters === 0 && error._tag === "InvalidRequestError") {
+      this.refusedPrefill.add(open.active.target.id)
+      return this.run.canRepeat() ? Effect.void : Effect.fail(this.interrupted())
+    }
+    this.firstBreak ??= error
+    if (!disposition(error).failover && error._tag !== "StreamInterruptedError") {
+      return Effect.fail(open.method === undefined ? error : this.interrupted())
+    }
+    if (this.options.policy === "fail" || this.toolBegun) return Effect.fail(this.interrupted())
+    return Effect.mapBoth(this.run.afterFailure(error, true), {
+      onFailure: () => this.interrupted(),
+      onSuccess: goTo
+    })
+  }
+
+  private disagreed(open: OpenAttempt): Pull.Pull<never, LLMError> {
+    return Effect.suspend(() => {
+      const error = this.interrupted()
+      this.run.end(open.active, {
+        _tag: "failure",
+        error,
+        tookMs: this.run.tookMs(open.active),
+        ...this.produced(open)
+      }, open.metadata?.model)
+      return Effect.andThen(this.close(open, Exit.fail(error)), Effect.fail(error))
+    })
+  }
+
+  /** The error for an answer that stays in pieces: everything handed on, and why it broke first. */
+  private interrupted(): StreamInterruptedError {
+    const cause = this.firstBreak
+    return new StreamInterruptedError({
+      message: cause === undefined
+        ? "The stream broke off before its end"
+        : `The stream broke off before its end: ${cause.message}`,
+      partialText: this.text,
+      parts: this.handedOn.slice(),
+      ...(cause === undefined ? undefined : {
+        cause,
+        ...(cause.provider === undefined ? undefined : { provider: cause.provider }),
+        ...(cause.model === undefined ? undefined : { model: cause.model }),
+        ...(cause.attempt === undefined ? undefined : { attempt: cause.attempt })
+      })
+    })
+  }
+}
+
+/** The first pull opens the provider's stream; the following ones go straight to it. */
+const connect = (stream: Stream.Stream<StreamPart, AttemptError>, scope: Scope.Scope, active: ActiveAttempt): Upstream => {
+  let pull: Upstream | undefined
+  const opened = Effect.flatMap(Channel.toPullScoped(Stream.toChannel(stream), scope), (opened) => {
+    pull = active.observer === undefined ? opened : active.observer.within(opened)
+    return pull
+  })
+  const first = active.observer === undefined ? opened : active.observer.within(opened)
+  return Effect.suspend(() => pull ?? first)
+}
+
+/** The error behind a pull that ended without a `finish`, or `undefined` for a defect or an interruption. */
+const brokenBy = (cause: Cause.Cause<AttemptError | Cause.Done>): AttemptError | undefined => {
+  if (cause.reasons.some((reason) => reason._tag === "Fail" && Cause.isDone(reason.error))) {
+    return new StreamInterruptedError({
+      message: "The stream ended before its finish part",
+      partialText: "",
+      parts: []
+    })
+  }
+  return errorOf(cause as Cause.Cause<AttemptError>)
+}
+
+const silent = (active: ActiveAttempt, phase: "firstToken" | "idle", limitMs: number): AttemptError =>
+  new RequestTimeoutError({
+    message: phase === "firstToken"
+      ? `${active.target.id} sent nothing of its answer within ${Math.round(limitMs)} ms`
+      : `${active.target.id} went silent for ${Math.round(limitMs)} ms in the middle of its answer`,
+    phase,
+    limit: Duration.millis(limitMs),
+    provider: active.target.provider.name,
+    model: active.target.model,
+    attempt: active.call.attempt
+  })
