@@ -1,0 +1,226 @@
+/**
+ * Gemini's failures as errors of this library: answers with an error status, objects with `error` inside a stream,
+ * blocked prompts, and finish reasons that are failures. Pure functions.
+ *
+ * The details of the body decide before its status: a 429 may be a minute's limit or a day's, and a 400 may be a
+ * wrong key, a prompt that is too long, or a wrong field.
+ */
+import { LLMError } from "@breakwater/core"
+import { contextOverflow } from "../internal/ContextLength.ts"
+import { type HttpAnswer, invalidResponse, type Origin, originOf, type Target } from "../internal/Failure.ts"
+import { asArray, asRecord, asText, excerptOf, type JsonRecord, parseJson } from "../internal/Json.ts"
+
+interface Failure {
+  readonly origin: Origin
+  readonly status: number
+  /** The canonical name of the failure, `RESOURCE_EXHAUSTED`. */
+  readonly name: string | undefined
+  readonly message: string
+  readonly details: ReadonlyArray<JsonRecord>
+  readonly error: JsonRecord | undefined
+  readonly text: string
+}
+
+const statusOf: { readonly [name: string]: number } = {
+  INVALID_ARGUMENT: 400,
+  FAILED_PRECONDITION: 400,
+  OUT_OF_RANGE: 400,
+  UNAUTHENTICATED: 401,
+  PERMISSION_DENIED: 403,
+  NOT_FOUND: 404,
+  ABORTED: 409,
+  RESOURCE_EXHAUSTED: 429,
+  CANCELLED: 499,
+  INTERNAL: 500,
+  UNKNOWN: 500,
+  UNAVAILABLE: 503,
+  DEADLINE_EXCEEDED: 504
+}
+
+const reasonOf = (failure: Failure): string | undefined => {
+  for (const detail of failure.details) {
+    const reason = asText(detail["reason"])
+    if (reason !== undefined) return reason
+  }
+  return undefined
+}
+
+const violations = (failure: Failure): ReadonlyArray<JsonRecord> =>
+  failure.details.flatMap((detail) => (asArray(detail["violations"]) ?? []).map((each) => asRecord(each) ?? {}))
+
+const spent = /prepayment credits? (?:are|is) depleted|spend(?:ing)? (?:cap|limit)|billing account|limit: 0\b/i
+
+/** A day's quota, or a quota of nothing, does not come back within a minute, whatever `retryDelay` says. */
+const isSpent = (failure: Failure): boolean =>
+  spent.test(failure.message) ||
+  violations(failure).some((each) =>
+    /PerDay/i.test(asText(each["quotaId"]) ?? "") || String(each["quotaValue"] ?? "") === "0"
+  )
+
+const scope = (text: string): LLMError.RateLimitError["scope"] => {
+  if (/input_?token/i.test(text)) return "input-tokens"
+  if (/output_?token/i.test(text)) return "output-tokens"
+  return /token/i.test(text) ? "tokens" : "requests"
+}
+
+const rateLimit = (failure: Failure): LLMError.AttemptError => {
+  const { message, origin } = failure
+  if (isSpent(failure)) return new LLMError.QuotaExhaustedError({ ...origin, message })
+  const violation = violations(failure)[0]
+  const text = `${asText(violation?.["quotaId"]) ?? ""} ${asText(violation?.["quotaMetric"]) ?? ""}`
+  const limit = Number(violation?.["quotaValue"])
+  return new LLMError.RateLimitError({
+    ...origin,
+    message,
+    source: "provider",
+    scope: scope(text.trim().length === 0 ? message : text),
+    ...(Number.isFinite(limit) && limit > 0 ? { limit } : {})
+  })
+}
+
+const authentication = (
+  { message, origin }: Failure,
+  kind: LLMError.AuthenticationError["kind"]
+): LLMError.AttemptError => new LLMError.AuthenticationError({ ...origin, message, kind })
+
+const server = ({ message, origin }: Failure): LLMError.AttemptError => new LLMError.ServerError({ ...origin, message })
+
+const parameter = (failure: Failure): { readonly parameter?: string } => {
+  const field = failure.details
+    .flatMap((detail) => asArray(detail["fieldViolations"]) ?? [])
+    .map((each) => asText(asRecord(each)?.["field"]))
+    .find((name) => name !== undefined)
+  return field === undefined ? {} : { parameter: field }
+}
+
+const invalidRequest = (failure: Failure): LLMError.AttemptError => {
+  const { error, message, name, origin } = failure
+  const reason = reasonOf(failure)
+  if (reason?.startsWith("API_KEY_") || /api key (?:not valid|not found|expired)/i.test(message)) {
+    return authentication(failure, "invalid")
+  }
+  const numbers = contextOverflow({ message, codes: [name, reason], error })
+  if (numbers !== undefined) return new LLMError.ContextLengthError({ ...origin, message, ...numbers })
+  // Places and accounts that may not call: nothing is wrong with the request, another target may take it.
+  if (name === "FAILED_PRECONDITION") return authentication(failure, "forbidden")
+  return new LLMError.InvalidRequestError({ ...origin, message, ...parameter(failure) })
+}
+
+const toError = (failure: Failure): LLMError.AttemptError => {
+  const { message, name, origin, status, text } = failure
+  if (status === 401) return authentication(failure, /missing|without an? api key/i.test(message) ? "missing" : "invalid")
+  if (status === 402) return new LLMError.QuotaExhaustedError({ ...origin, message })
+  if (status === 403) {
+    // A call without a key is refused as one of an unknown caller.
+    return authentication(failure, /unregistered callers|without established identity/i.test(message) ? "missing" : "forbidden")
+  }
+  if (status === 404) return new LLMError.ModelNotFoundError({ ...origin, message })
+  if (status === 408 || status === 409 || status === 499) return server(failure)
+  if (status === 429) return rateLimit(failure)
+  if (status === 503 || status === 529) return new LLMError.ModelOverloadError({ ...origin, message })
+  if (status >= 500) {
+    // Some overflows are reported as a failure inside.
+    const numbers = name === "INTERNAL" ? contextOverflow({ message }) : undefined
+    return numbers === undefined ? server(failure) : new LLMError.ContextLengthError({ ...origin, message, ...numbers })
+  }
+  if (status >= 400) return invalidRequest(failure)
+  return invalidResponse(origin, `The provider answered with status ${status}.`, text)
+}
+
+/** The error object: alone, first in an array, or once more inside its own message as text. */
+const errorOf = (body: unknown): JsonRecord | undefined => {
+  const error = asRecord(asRecord(Array.isArray(body) ? body[0] : body)?.["error"])
+  const message = asText(error?.["message"])
+  const inner = message?.startsWith("{") ? asRecord(asRecord(parseJson(message))?.["error"]) : undefined
+  return inner ?? error
+}
+
+const failureOf = (origin: Origin, status: number | undefined, body: unknown, text: string): Failure => {
+  const error = errorOf(body)
+  const name = asText(error?.["status"])
+  const code = error?.["code"]
+  const known = status ?? (name === undefined ? undefined : statusOf[name]) ?? (typeof code === "number" ? code : 500)
+  return {
+    origin,
+    status: known,
+    name,
+    message: excerptOf(asText(error?.["message"]) ?? `The provider answered with status ${known}.`),
+    details: (asArray(error?.["details"]) ?? []).map((detail) => asRecord(detail) ?? {}),
+    error,
+    text
+  }
+}
+
+/** The error for an answer with an error status. */
+export const fromAnswer = (target: Target, answer: HttpAnswer): LLMError.AttemptError => {
+  const body = parseJson(answer.text)
+  return toError(failureOf(originOf(target, answer, body), answer.status, body, answer.text))
+}
+
+/** The error for an object with `error` inside a stream: its status is in the body. `origin` has the hints. */
+export const fromBody = (origin: Origin, body: unknown, text = ""): LLMError.AttemptError => {
+  const { status: _, ...rest } = origin
+  return toError(failureOf(rest, undefined, body, text))
+}
+
+const filtered = new Set([
+  "SAFETY",
+  "RECITATION",
+  "BLOCKLIST",
+  "PROHIBITED_CONTENT",
+  "SPII",
+  "IMAGE_SAFETY",
+  "IMAGE_PROHIBITED_CONTENT",
+  "IMAGE_RECITATION"
+])
+
+const malformed = new Set([
+  "MALFORMED_FUNCTION_CALL",
+  "UNEXPECTED_TOOL_CALL",
+  "TOO_MANY_TOOL_CALLS",
+  "MALFORMED_RESPONSE",
+  "MISSING_THOUGHT_SIGNATURE"
+])
+
+const blockedCategories = (ratings: unknown): { readonly categories?: ReadonlyArray<string> } => {
+  const categories = (asArray(ratings) ?? [])
+    .map((rating) => asRecord(rating))
+    .filter((rating) => rating?.["blocked"] === true)
+    .map((rating) => asText(rating?.["category"]))
+    .filter((category) => category !== undefined)
+  return categories.length === 0 ? {} : { categories }
+}
+
+/** The error for a prompt that was blocked; `undefined` if it was not. */
+export const fromPromptFeedback = (origin: Origin, feedback: unknown): LLMError.AttemptError | undefined => {
+  const fields = asRecord(feedback)
+  const reason = asText(fields?.["blockReason"])
+  return reason === undefined || reason === "BLOCK_REASON_UNSPECIFIED" || reason === "BLOCKED_REASON_UNSPECIFIED"
+    ? undefined
+    : new LLMError.ContentFilterError({
+      ...origin,
+      message: `The prompt was blocked (${reason}).`,
+      stage: "input",
+      reason: asText(fields?.["blockReasonMessage"]) ?? reason,
+      ...blockedCategories(fields?.["safetyRatings"])
+    })
+}
+
+/** The error for a candidate that ended in failure; `undefined` for one that did not. */
+export const fromCandidate = (origin: Origin, candidate: JsonRecord): LLMError.AttemptError | undefined => {
+  const reason = asText(candidate["finishReason"])
+  if (reason === undefined) return undefined
+  const said = asText(candidate["finishMessage"])
+  if (filtered.has(reason)) {
+    return new LLMError.ContentFilterError({
+      ...origin,
+      message: `The answer was cut off for its content (${reason}).`,
+      stage: "output",
+      reason: said ?? reason,
+      ...blockedCategories(candidate["safetyRatings"])
+    })
+  }
+  return malformed.has(reason)
+    ? invalidResponse(origin, `The model's answer was not usable (${reason}).`, said)
+    : undefined
+}
