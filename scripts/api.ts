@@ -103,7 +103,8 @@ const main = (check: boolean): number => {
     const after = apiOf(own)
     if (before === after) continue
     stale++
-    if (check) console.error(`api/${own.folder}.api.txt is not what the package exports: ${firstDifference(before, after)}`)
+    if (check)
+      console.error(`api/${own.folder}.api.txt is not what the package exports: ${firstDifference(before, after)}`)
     else writeFileSync(file, after)
   }
   if (!check) console.log(`${stale} API files written.`)

@@ -26,23 +26,28 @@ const coreLayers: Record<string, Rule> = {
   internal: { values: [], types: ["domain"] },
   store: { values: ["domain", "errors", "internal"] },
   LLMProvider: { values: ["domain", "errors", "internal"] },
-  LLM: { values: ["domain", "errors", "internal"] },
   policy: { values: below, apart: true },
   guard: { values: below, apart: true },
   // Routing reads the state of policies through their types, and knows the port but no provider.
   routing: { values: [...below, "LLMProvider"], types: ["policy"] },
   // The plan is the pipeline's engine: it schedules attempts, and so knows the policies that bound and repeat them.
   plan: { values: [...below, "LLMProvider", "policy", "routing"] },
+  // The bridge is two adapters between our port or service and Effect's LanguageModel.
+  bridge: { values: [...below, "LLM", "LLMProvider"] },
   observe: { values: below }
 }
 
-/** Files that put the parts together: they may import all of the core, and nothing below imports them. */
-const coreTop = new Set(["Pipeline", "Config", "LanguageModelBridge", "index"])
+/** Files that put the parts together: they may import all of the core, and no layer imports them unless its rule says so. */
+const coreTop = new Set(["LLM", "Pipeline", "Presets", "Config", "LanguageModelBridge", "index"])
 
 /** Imports that break a layer's rule, each with its reason. */
 const coreExceptions: ReadonlyArray<{ readonly from: string; readonly to: string; readonly reason: string }> = [
   { from: "domain/Attempt.ts", to: "errors/LLMError.ts", reason: "an attempt's outcome names the error it ended with" },
-  { from: "domain/Call.ts", to: "errors/LLMError.ts", reason: "the record of an attempt is stored with its error's schema" },
+  {
+    from: "domain/Call.ts",
+    to: "errors/LLMError.ts",
+    reason: "the record of an attempt is stored with its error's schema"
+  },
   { from: "domain/Event.ts", to: "errors/LLMError.ts", reason: "events carry the error they report" }
 ]
 
@@ -69,7 +74,9 @@ const coreViolation = (from: string, to: string, typeOnly: boolean): string | un
   const rule = coreLayers[source]
   if (rule === undefined) return `${source} is no layer of the core; give it a rule in scripts/dependency-rules.ts`
   if (source === target) {
-    return rule.apart === true && conceptOf(from) !== conceptOf(to) ? `files of ${source} do not import each other` : undefined
+    return rule.apart === true && conceptOf(from) !== conceptOf(to)
+      ? `files of ${source} do not import each other`
+      : undefined
   }
   if (rule.values.includes(target)) return undefined
   if (rule.types?.includes(target) === true) {
@@ -172,6 +179,8 @@ export const dependencyViolations = (root: string): ReadonlyArray<string> => {
 if (import.meta.main) {
   const violations = dependencyViolations(workspaceRoot)
   for (const violation of violations) console.error(violation)
-  console.log(violations.length === 0 ? "No dependency rule is broken." : `${violations.length} broken dependency rules.`)
+  console.log(
+    violations.length === 0 ? "No dependency rule is broken." : `${violations.length} broken dependency rules.`
+  )
   process.exitCode = violations.length === 0 ? 0 : 1
 }

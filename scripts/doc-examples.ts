@@ -95,7 +95,8 @@ const configuration = {
 export const docExamplesFolder = ".doc-examples"
 
 /** The program of the n-th block. */
-export const programOf = (root: string, index: number): string => join(root, docExamplesFolder, `example-${index + 1}.ts`)
+export const programOf = (root: string, index: number): string =>
+  join(root, docExamplesFolder, `example-${index + 1}.ts`)
 
 /** Writes every block as a program, in place of those of an earlier run. */
 export const writePrograms = (root: string, examples: ReadonlyArray<DocExample>): void => {

@@ -12,7 +12,11 @@ const skipped = new Set(["node_modules", "dist", ".git"])
  * Every file under a folder whose name ends so, sorted; none if the folder does not exist. What is installed or built is
  * left out, unless `skip` says otherwise.
  */
-export const filesUnder = (folder: string, ending: string, skip: ReadonlySet<string> = skipped): ReadonlyArray<string> => {
+export const filesUnder = (
+  folder: string,
+  ending: string,
+  skip: ReadonlySet<string> = skipped
+): ReadonlyArray<string> => {
   if (!existsSync(folder)) return []
   return readdirSync(folder, { withFileTypes: true })
     .flatMap((entry) => {

@@ -20,11 +20,17 @@ const bans: ReadonlyArray<Ban> = [
   { what: "a host in the lockfile", pattern: /"resolved": "https?:/ },
   { what: "a registry setting", pattern: /^\s*(?:@[\w-]+:)?registry\s*=/ },
   { what: "a registry credential", pattern: /_(?:authToken|password|auth)\s*=\s*\S/ },
-  { what: "a private registry's address", pattern: /https?:\/\/[\w.-]*(?:artifactory|verdaccio|nexus|npm-mirror)[\w.-]*/i },
+  {
+    what: "a private registry's address",
+    pattern: /https?:\/\/[\w.-]*(?:artifactory|verdaccio|nexus|npm-mirror)[\w.-]*/i
+  },
   { what: "a private key", pattern: /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*(?:\\n)?[A-Za-z0-9+/]{20}/ },
   { what: "a provider's key", pattern: /\bsk-(?:ant-|proj-|or-v1-)?[A-Za-z0-9_-]{32,}/ },
   { what: "a cloud key", pattern: /\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{35}\b/ },
-  { what: "an access token", pattern: /\bgh[pousr]_[A-Za-z0-9]{36}|\bhf_[A-Za-z0-9]{30,}|\bxox[abpr]-[0-9A-Za-z-]{20,}/ }
+  {
+    what: "an access token",
+    pattern: /\bgh[pousr]_[A-Za-z0-9]{36}|\bhf_[A-Za-z0-9]{30,}|\bxox[abpr]-[0-9A-Za-z-]{20,}/
+  }
 ]
 
 /** A made-up secret says so in its own text, which keeps tests of redaction honest. */

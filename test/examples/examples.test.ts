@@ -10,7 +10,9 @@ const examples = (existsSync(folder) ? readdirSync(folder) : []).filter((name) =
 const expectedIn = (name: string): ReadonlyArray<string> =>
   [...readFileSync(join(folder, name), "utf8").matchAll(/^\/\/ expect: (.+)$/gm)].map((match) => match[1]!.trim())
 
-const run = (name: string): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> =>
+const run = (
+  name: string
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ["--conditions=breakwater-source", join(folder, name)], {
       cwd: workspaceRoot,
