@@ -43,3 +43,38 @@ export const learn = (
   const sample = tokens / elapsedMs * 1000
   return rate === undefined ? sample : rate + smoothing * (sample - rate)
 }
+
+/** Limits by model. Synchronous, never throws. */
+export interface Dynamic {
+  /** Milliseconds for an attempt. `maxTokens`: the request's own limit of the answer, if it has one. */
+  readonly limitMs: (key: string, messages: number, maxTokens: number | undefined) => number
+  /** Books an answer: its tokens, and the time from the first of them to the last. Fewer than 8 teach nothing. */
+  readonly learn: (key: string, outputTokens: number, elapsedMs: number) => void
+  /** The learned speeds, in tokens a second. */
+  readonly snapshot: () => ReadonlyArray<{ readonly key: string; readonly tokensPerSecond: number }>
+}
+
+/** Learned speeds by model, at most `maxKeys` of them: the one not heard of for longest goes. */
+export const make = (settings: DynamicSettings, outputTokens: number, maxKeys: number): Dynamic => {
+  const rates = new Map<string, number>()
+  return {
+    limitMs: (key, messages, maxTokens) =>
+      limitMs(settings, rates.get(key) ?? settings.tokensPerSecond, {
+        outputTokens: maxTokens ?? outputTokens,
+        messages
+      }),
+    learn: (key, tokens, elapsedMs) => {
+      const rate = learn(rates.get(key), tokens, elapsedMs, settings.smoothing)
+      if (rate === undefined) return
+      // Deleting first moves the key to the end: the head of the map is the one not heard of for longest.
+      rates.delete(key)
+      rates.set(key, rate)
+      if (rates.size <= maxKeys) return
+      for (const oldest of rates.keys()) {
+        rates.delete(oldest)
+        break
+      }
+    },
+    snapshot: () => Array.from(rates, ([key, tokensPerSecond]) => ({ key, tokensPerSecond }))
+  }
+}
