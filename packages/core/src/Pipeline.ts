@@ -62,6 +62,7 @@ import { Budget, type BudgetService } from "./policy/Budget.ts"
 import { Bulkhead } from "./policy/Bulkhead.ts"
 import { CircuitBreaker } from "./policy/CircuitBreaker.ts"
 import { ResponseCache, type ResponseCacheService } from "./policy/ResponseCache.ts"
+import * as DynamicTimeout from "./policy/DynamicTimeout.ts"
 import * as Retry from "./policy/Retry.ts"
 import * as RetryBudget from "./policy/RetryBudget.ts"
 import * as Timeout from "./policy/Timeout.ts"
@@ -72,9 +73,9 @@ export interface PipelineOptions {
   /** The targets in order of preference, `provider/model`. At least one. */
   readonly targets: ReadonlyArray<string>
   /** When and how often to ask again. Default: `Retry.presets.default`. */
-  readonly retry?: Retry.Policy
+  readonly retry?: Retry.PolicyOptions
   /** Retries that all callers of a target share. Default: a token bucket; `"off"` for none. */
-  readonly retryBudget?: RetryBudget.RetryBudgetOptions | "off"
+  readonly retryBudget?: RetryBudget.Options | "off"
   /** Default: `Timeout.presets.default`. */
   readonly timeouts?: Timeout.Options
   /** Provider calls at most for one call, over all targets. Default: one for each target, and the retries. */
@@ -99,7 +100,7 @@ interface Assembled {
   readonly registry: Registry
   readonly options: PipelineOptions
   readonly settings: PlanSettings
-  readonly timeouts: Timeout.Resolved
+  readonly timeouts: Timeout.Limits
   readonly targets: ReadonlyArray<PlanTarget>
   readonly cache: ResponseCacheService["around"]
   readonly reserve: BudgetService["reserve"]
@@ -153,17 +154,18 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
         : optionError("streamPolicy", options.streamPolicy, streamPolicies.join(", ")),
       asConfigError("defaults", Check.checkSampling(options.defaults ?? {}))
     ])
-    const timeouts = yield* Timeout.resolve(options.timeouts ?? Timeout.presets.default)
+    const timeouts = yield* checked(() => Timeout.make(options.timeouts))
+    const retry = yield* checked(() => Retry.make(options.retry))
+    const dynamic = timeouts.dynamic === undefined ? undefined : DynamicTimeout.make(timeouts.dynamic)
     const targets: Array<PlanTarget> = []
     for (const text of options.targets) {
       const target = resolveTarget(registry, "targets", text)
-      if ("_tag" in target) return yield* optionError("targets", text, target.message)
+      if ("_tag" in target) return yield* Effect.fail(optionError("targets", text, target.message))
       if (targets.some((other) => other.id === target.id)) {
-        return yield* optionError("targets", text, "targets that are each named once")
+        return yield* Effect.fail(optionError("targets", text, "targets that are each named once"))
       }
       targets.push(target)
     }
-    const retry = options.retry ?? Retry.presets.default
     const retryBudget = options.retryBudget === "off" ? undefined : yield* RetryBudget.make(options.retryBudget ?? {})
     // The order of admission is the order of this list.
     const admits = [breaker.admit, quota.admit, bulkhead.admit].filter((admit): admit is Admit => admit !== undefined)
@@ -178,7 +180,7 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
         retry,
         retryBudget,
         limits: timeouts,
-        dynamic: timeouts.dynamic
+        dynamic
       },
       cache: cache.around,
       reserve: budget.reserve,
@@ -186,15 +188,19 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
       path: [
         { step: "cache", setting: cache.around === undefined ? "off" : "on" },
         { step: "budget", setting: budget.reserve === undefined ? "off" : "on" },
-        { step: "retry", setting: Retry.describe(retry) },
+        { step: "retry", setting: describeRetry(retry) },
         { step: "circuit breaker", setting: breaker.admit === undefined ? "off" : "on" },
         { step: "quota", setting: quota.admit === undefined ? "off" : "on" },
         { step: "bulkhead", setting: bulkhead.admit === undefined ? "off" : "on" },
-        { step: "timeouts", setting: Timeout.describe(timeouts) }
+        { step: "timeouts", setting: describeTimeouts(timeouts) }
       ],
       nextId: () => `${prefix}-${(calls++).toString(36)}`
     }
   })
+
+/** Runs a constructor that throws a `ConfigError`. */
+const checked = <A>(build: () => A): Effect.Effect<A, Config.ConfigError> =>
+  Effect.try({ try: build, catch: (error) => error as Config.ConfigError })
 
 const asConfigError = (field: string, problem: InvalidRequestError | undefined): Config.ConfigError | undefined =>
   problem === undefined ? undefined : optionError(field, problem.parameter, problem.message)
@@ -320,8 +326,7 @@ const begin = (
     rules: {
       targets: resolved.targets.length,
       maxAttempts: resolved.maxAttempts,
-      retries: assembled.settings.retry.retries,
-      strict: resolved.strict
+      retries: assembled.settings.retry.retries
     },
     settings: assembled.settings,
     clock,
@@ -385,10 +390,8 @@ const withBudget = <A>(
 
 /** The text parts of a turn, joined. */
 const textOf = (turn: Turn): string => {
-  const content = turn.content
-  if (content.length === 1 && content[0]!.type === "text") return content[0].text
   let text = ""
-  for (const part of content) if (part.type === "text") text += part.text
+  for (const part of turn.content) if (part.type === "text") text += part.text
   return text
 }
 
@@ -498,7 +501,8 @@ const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<Embed
   Effect.withFiber((fiber) => {
     const problem = Check.checkEmbed(options)
     if (problem !== undefined) return Effect.fail(problem)
-    const resolved = resolve(assembled, options)
+    // Vectors of different models cannot be compared, so another model answers only where the call names it.
+    const resolved = resolve(assembled, { strict: options.fallbacks === undefined, ...options })
     if ("_tag" in resolved) return Effect.fail(resolved)
     const request: Omit<ProviderEmbedRequest, "model"> = {
       input: typeof options.input === "string" ? [options.input] : options.input,
@@ -541,13 +545,23 @@ const describe = (assembled: Assembled, controls: CallControls): Effect.Effect<D
       maxAttempts: resolved.maxAttempts,
       maxAttemptsPerTarget: Math.min(retry.retries, resolved.maxAttempts - resolved.targets.length) + 1,
       maxDurationMs: resolved.totalMs,
-      maxBackoffMs: Math.min(resolved.totalMs, Retry.worstBackoffMs(retry)),
+      maxBackoffMs: Math.min(resolved.totalMs, Retry.worstBackoffMs(retry) ?? resolved.totalMs),
       streamPolicy: assembled.options.streamPolicy ?? "fail",
       strict: resolved.strict,
       path: assembled.path
     })
   })
 
-/** A duration for people: `1.5 s`. */
-export const formatMillis = (millis: number): string =>
-  millis === Infinity ? "no limit" : Duration.format(Duration.millis(millis))
+const describeTimeouts = (limits: Timeout.Limits): string => {
+  const show = (millis: number): string => millis === Infinity ? "none" : Duration.format(Duration.millis(millis))
+  const attempt = limits.dynamic === undefined ? show(limits.attempt) : "by the length of the answer"
+  return `first token ${show(limits.firstToken)}, idle ${show(limits.idle)}, attempt ${attempt}, ` +
+    `in all ${show(limits.total)}`
+}
+
+const describeRetry = (policy: Retry.Policy): string => {
+  if (policy.retries === 0) return "off"
+  const worst = Retry.worstBackoffMs(policy)
+  const waits = worst === undefined ? "" : `, ${Duration.format(Duration.millis(worst))} of backoff at most`
+  return `${policy.retries} repeated attempts${waits}`
+}

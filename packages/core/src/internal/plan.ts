@@ -1,9 +1,10 @@
 /**
- * Which attempt comes next: the pure part of the plan.
+ * Which attempts a call still has: the pure part of the plan.
  *
- * The targets are tried in order. A failed attempt is followed by another one at the same target, by one at the
- * next target, or by none; the error's disposition decides. All attempts of a call draw on one number,
- * `maxAttempts`, of which one is kept back for each target that has not been asked yet.
+ * The targets are asked in order. A failed attempt is followed by another one at the same target, by one at the
+ * next target, or by none. All attempts of a call draw on one number, `maxAttempts`, of which one is kept back for
+ * each target that may still be asked; all repeated attempts draw on one number of `retries`. Whether an error is
+ * worth another try at the same target is the retry policy's to say.
  */
 import { disposition } from "../errors/disposition.ts"
 import type { AttemptError } from "../errors/LLMError.ts"
@@ -15,8 +16,6 @@ export interface PlanRules {
   readonly maxAttempts: number
   /** Repeated calls to a target at most, over all targets. */
   readonly retries: number
-  /** A failed target is never replaced by another. */
-  readonly strict: boolean
 }
 
 /** How far the call has come. */
@@ -27,46 +26,33 @@ export interface PlanState {
   readonly attempts: number
   /** Repeated calls made, all targets together. */
   readonly retried: number
-  /** Consecutive failures of this target with an error that allows only one retry. */
-  readonly onceUsed: boolean
 }
 
-export const initial: PlanState = { target: 0, attempts: 0, retried: 0, onceUsed: false }
+export const initial: PlanState = { target: 0, attempts: 0, retried: 0 }
 
-/** What to do after a failure. */
-export type Next =
-  /** Ask the same target again; if `failover` is given, that target may be asked instead of waiting. */
-  | { readonly _tag: "retry"; readonly failover: number | undefined }
-  | { readonly _tag: "failover"; readonly target: number }
-  | { readonly _tag: "stop" }
+/** What may follow a failure. */
+export interface Next {
+  /** Whether the same target may be asked again, as far as the number of attempts goes. */
+  readonly repeat: boolean
+  /** The target that may be asked instead. */
+  readonly failover: number | undefined
+}
 
-const stop: Next = { _tag: "stop" }
+const nothing: Next = { repeat: false, failover: undefined }
 
-/** Decides what follows a failed attempt. `state.attempts` counts that attempt. */
+/** What may follow a failed attempt. `state.attempts` counts that attempt. */
 export const next = (rules: PlanRules, state: PlanState, error: AttemptError): Next => {
   const left = rules.maxAttempts - state.attempts
-  if (left <= 0) return stop
-  const row = disposition(error)
+  if (left <= 0) return nothing
   const untried = rules.targets - state.target - 1
-  const failover = row.failover && !rules.strict && untried > 0 ? state.target + 1 : undefined
-  const mayRetry = error.shouldRetry ?? (row.retry === "always" || (row.retry === "once" && !state.onceUsed))
-  // Under strict the untried targets are never asked, so nothing is kept back for them.
+  const failover = untried > 0 && disposition(error).failover ? state.target + 1 : undefined
   const keptBack = failover === undefined ? 0 : untried
-  if (mayRetry && state.retried < rules.retries && left > keptBack) return { _tag: "retry", failover }
-  return failover === undefined ? stop : { _tag: "failover", target: failover }
+  return { repeat: state.retried < rules.retries && left > keptBack, failover }
 }
 
 /** The state after an attempt at `target` was started. */
-export const started = (state: PlanState, target: number): PlanState => {
-  const again = state.attempts > 0 && target === state.target
-  return {
-    target,
-    attempts: state.attempts + 1,
-    retried: state.retried + (again ? 1 : 0),
-    onceUsed: again && state.onceUsed
-  }
-}
-
-/** The state after an attempt failed. */
-export const failed = (state: PlanState, error: AttemptError): PlanState =>
-  disposition(error).retry === "once" && !state.onceUsed ? { ...state, onceUsed: true } : state
+export const started = (state: PlanState, target: number): PlanState => ({
+  target,
+  attempts: state.attempts + 1,
+  retried: state.retried + (state.attempts > 0 && target === state.target ? 1 : 0)
+})

@@ -20,8 +20,8 @@ import {
 } from "../errors/LLMError.ts"
 import * as Plan from "../internal/plan.ts"
 import type { Provider } from "../LLMProvider.ts"
-import type * as DynamicTimeout from "../policy/DynamicTimeout.ts"
-import type * as Retry from "../policy/Retry.ts"
+import type { DynamicTimeout } from "../policy/DynamicTimeout.ts"
+import * as Retry from "../policy/Retry.ts"
 import type { RetryBudgetService } from "../policy/RetryBudget.ts"
 import type { AttemptObserver, CallObserver } from "./Observer.ts"
 
@@ -47,7 +47,8 @@ export interface PlanSettings {
   readonly retry: Retry.Policy
   readonly retryBudget: RetryBudgetService | undefined
   readonly limits: AttemptLimits
-  readonly dynamic: DynamicTimeout.DynamicTimeout | undefined
+  /** Limits that follow the length of the answer, instead of `limits.attempt`. */
+  readonly dynamic: DynamicTimeout | undefined
 }
 
 /** What is fixed when a call begins. */
@@ -90,10 +91,9 @@ export class Run {
   readonly deadlineMs: number
   readonly records: Array<AttemptRecord> = []
   private state = Plan.initial
+  /** Decides about retries at the target asked last; there is none before the first failure. */
   private driver: Retry.Driver | undefined
   private waitedMs = 0
-  /** What the retries of the call drew from the retry budget of the target asked last. */
-  private spent = 0
 
   constructor(options: RunOptions) {
     this.options = options
@@ -119,6 +119,7 @@ export class Run {
     const { clock, context, observer, requestId, targets } = this.options
     const target = targets[index]!
     this.state = Plan.started(this.state, index)
+    this.options.settings.retryBudget?.onCall(target.id, nowMs(clock))
     const call: AttemptCall = {
       requestId,
       target: target.id,
@@ -169,9 +170,7 @@ export class Run {
       ...(active.firstTokenMs === undefined ? undefined : { firstTokenMs: active.firstTokenMs }),
       ...(outcome.usage === undefined ? undefined : { usage: outcome.usage })
     })
-    if (outcome._tag === "success") {
-      this.options.settings.retryBudget?.onSuccess(target.id, this.spent, nowMs(this.options.clock))
-    }
+    if (outcome._tag === "success") this.succeeded(target)
     const observer = this.options.observer
     if (observer === undefined) return
     if (outcome._tag === "success") {
@@ -211,22 +210,14 @@ export class Run {
    * target to ask; fails with the error of the whole call. With `preferNext`, another target goes before a retry.
    */
   afterFailure(error: AttemptError, preferNext = false): Effect.Effect<number, LLMError> {
-    this.state = Plan.failed(this.state, error)
-    const next = Plan.next(this.options.rules, this.state, error)
-    switch (next._tag) {
-      case "stop":
-        return Effect.fail(this.finalError(error))
-      case "failover":
-        return this.failOver(next.target, error)
-      case "retry":
-        return preferNext && next.failover !== undefined
-          ? this.failOver(next.failover, error)
-          : this.retry(next.failover, error)
-    }
+    const { failover, repeat } = Plan.next(this.options.rules, this.state, error)
+    const instead = (): Effect.Effect<number, LLMError> =>
+      failover === undefined ? Effect.fail(this.finalError(error)) : this.failOver(failover, error)
+    return !repeat || (preferNext && failover !== undefined) ? instead() : this.retry(error, instead)
   }
 
-  /** Whether the plan has another attempt at the same target, asked for without a failure of that target. */
-  canRepeat(): boolean {
+  /** Whether the call has another attempt at all. */
+  hasAttempts(): boolean {
     return this.state.attempts < this.options.rules.maxAttempts
   }
 
@@ -240,29 +231,34 @@ export class Run {
       error
     })
     this.driver = undefined
-    this.spent = 0
     return Effect.succeed(index)
   }
 
-  private retry(failover: number | undefined, error: AttemptError): Effect.Effect<number, LLMError> {
+  private retry(
+    error: AttemptError,
+    instead: () => Effect.Effect<number, LLMError>
+  ): Effect.Effect<number, LLMError> {
     const { clock, observer, requestId, settings, targets } = this.options
-    const instead = () =>
-      failover === undefined ? Effect.fail(this.finalError(error)) : this.failOver(failover, error)
-    const target = targets[this.state.target]!
-    const attempt = this.state.attempts
-    this.driver ??= settings.retry.driver()
-    return Effect.flatMap(this.driver.next(error, nowMs(clock)), (delayMs) => {
-      if (delayMs === undefined || nowMs(clock) + delayMs >= this.deadlineMs) return instead()
-      const cost = settings.retryBudget?.trySpend(target.id, error, nowMs(clock))
-      if (cost === undefined && settings.retryBudget !== undefined) return instead()
-      this.spent += cost ?? 0
-      this.waitedMs = delayMs
-      settings.retry.onRetry?.(error, attempt, delayMs)
-      observer?.emit({ type: "retry-scheduled", requestId, attempt, target: target.id, delayMs, error })
-      return delayMs > 0
-        ? Effect.as(Effect.sleep(delayMs), this.state.target)
-        : Effect.succeed(this.state.target)
+    const { attempts, target } = this.state
+    const id = targets[target]!.id
+    this.driver ??= Retry.driver(settings.retry, {
+      deadlineMs: this.deadlineMs,
+      budget: settings.retryBudget,
+      key: id
     })
+    return Effect.flatMap(this.driver.next(error, nowMs(clock)), (decision) => {
+      if (decision._tag === "stop") return instead()
+      const { delayMs } = decision
+      this.waitedMs = delayMs
+      observer?.emit({ type: "retry-scheduled", requestId, attempt: attempts, target: id, delayMs, error })
+      return delayMs > 0 ? Effect.as(Effect.sleep(delayMs), target) : Effect.succeed(target)
+    })
+  }
+
+  private succeeded(target: PlanTarget): void {
+    const at = nowMs(this.options.clock)
+    if (this.driver === undefined) this.options.settings.retryBudget?.onSuccess(target.id, 0, at)
+    else this.driver.succeeded(at)
   }
 
   /** What the caller gets when nothing is left to try. */

@@ -62,7 +62,7 @@ export const runStream = (make: () => StreamPlanOptions): Stream.Stream<LLMStrea
 interface OpenAttempt {
   readonly active: ActiveAttempt
   readonly scope: Scope.Closeable
-  readonly watch: PullWatch.PullWatch
+  readonly watch: PullWatch.PullWatch<AttemptError>
   readonly upstream: Upstream
   /** How the attempt came to go on from an earlier one, if it did. */
   readonly method: "prefill" | "restart" | undefined
@@ -148,7 +148,7 @@ class StreamRun {
       })
     }
     const scope = Scope.makeUnsafe()
-    const open = (watch: PullWatch.PullWatch, upstream: Upstream): void => {
+    const open = (watch: PullWatch.PullWatch<AttemptError>, upstream: Upstream): void => {
       this.open = {
         active,
         scope,
@@ -177,7 +177,7 @@ class StreamRun {
     return Effect.catch(admitted, (error) => this.replace(this.open!, run.located(active, error)))
   }
 
-  private watchFor(active: ActiveAttempt, totalMs: number): PullWatch.PullWatch {
+  private watchFor(active: ActiveAttempt, totalMs: number): PullWatch.PullWatch<AttemptError> {
     const limits = this.run.options.settings.limits
     return PullWatch.make({
       firstTokenMs: limits.firstToken,
@@ -388,7 +388,7 @@ class StreamRun {
     if (!this.committed) return Effect.map(this.run.afterFailure(error), goTo)
     if (open.method === "prefill" && open.characters === 0 && error._tag === "InvalidRequestError") {
       this.refusedPrefill.add(open.active.target.id)
-      return this.run.canRepeat() ? Effect.void : Effect.fail(this.interrupted())
+      return this.run.hasAttempts() ? Effect.void : Effect.fail(this.interrupted())
     }
     this.firstBreak ??= error
     if (!disposition(error).failover && error._tag !== "StreamInterruptedError") {
