@@ -2,6 +2,9 @@
  * How long an answer of a given length should take a given model, and the speed that is learned for it.
  */
 
+import * as Duration from "effect/Duration"
+import { type Check, inRange, millisOf, optionError, positiveDuration, wholeInRange } from "./options.ts"
+
 /** Validated settings; times in milliseconds. */
 export interface DynamicSettings {
   /** Tokens a second assumed for a model that was never seen. */
@@ -44,37 +47,51 @@ export const learn = (
   return rate === undefined ? sample : rate + smoothing * (sample - rate)
 }
 
-/** Limits by model. Synchronous, never throws. */
-export interface Dynamic {
-  /** Milliseconds for an attempt. `maxTokens`: the request's own limit of the answer, if it has one. */
-  readonly limitMs: (key: string, messages: number, maxTokens: number | undefined) => number
-  /** Books an answer: its tokens, and the time from the first of them to the last. Fewer than 8 teach nothing. */
-  readonly learn: (key: string, outputTokens: number, elapsedMs: number) => void
-  /** The learned speeds, in tokens a second. */
-  readonly snapshot: () => ReadonlyArray<{ readonly key: string; readonly tokensPerSecond: number }>
+/** Every default, in one place. */
+export const dynamicDefaults = {
+  tokensPerSecond: 30,
+  outputTokens: 2_000,
+  perMessage: Duration.millis(500),
+  safetyFactor: 2,
+  min: Duration.seconds(30),
+  max: Duration.seconds(600),
+  smoothing: 0.2,
+  maxKeys: 1_000
 }
 
-/** Learned speeds by model, at most `maxKeys` of them: the one not heard of for longest goes. */
-export const make = (settings: DynamicSettings, outputTokens: number, maxKeys: number): Dynamic => {
-  const rates = new Map<string, number>()
-  return {
-    limitMs: (key, messages, maxTokens) =>
-      limitMs(settings, rates.get(key) ?? settings.tokensPerSecond, {
-        outputTokens: maxTokens ?? outputTokens,
-        messages
-      }),
-    learn: (key, tokens, elapsedMs) => {
-      const rate = learn(rates.get(key), tokens, elapsedMs, settings.smoothing)
-      if (rate === undefined) return
-      // Deleting first moves the key to the end: the head of the map is the one not heard of for longest.
-      rates.delete(key)
-      rates.set(key, rate)
-      if (rates.size <= maxKeys) return
-      for (const oldest of rates.keys()) {
-        rates.delete(oldest)
-        break
-      }
-    },
-    snapshot: () => Array.from(rates, ([key, tokensPerSecond]) => ({ key, tokensPerSecond }))
-  }
+export interface DynamicOptions {
+  /** The speed of a model that was never seen. Default 30. */
+  readonly tokensPerSecond?: number
+  /** The length of an answer whose request has no limit of its own. Default 2,000. */
+  readonly outputTokens?: number
+  /** Allowed for each message of the prompt. Default 0.5 s. */
+  readonly perMessage?: Duration.Input
+  /** From 1 to 100. Default 2. */
+  readonly safetyFactor?: number
+  /** Default 30 s. */
+  readonly min?: Duration.Input
+  /** Default 600 s. */
+  readonly max?: Duration.Input
+  /** The weight of the newest answer in the learned speed; above 0, at most 1. Default 0.2. */
+  readonly smoothing?: number
+  /** Models kept; the one not heard of for longest is forgotten. Default 1,000. */
+  readonly maxKeys?: number
+}
+
+/** The checks of all options. */
+export const checkDynamic = (options: DynamicOptions): ReadonlyArray<Check> => {
+  const all = { ...dynamicDefaults, ...options }
+  return [
+    inRange("dynamic.tokensPerSecond", all.tokensPerSecond, 0.01, 1_000_000),
+    wholeInRange("dynamic.outputTokens", all.outputTokens, 1),
+    positiveDuration("dynamic.perMessage", all.perMessage),
+    inRange("dynamic.safetyFactor", all.safetyFactor, 1, 100),
+    positiveDuration("dynamic.min", all.min),
+    positiveDuration("dynamic.max", all.max),
+    (millisOf(all.max) ?? 0) < (millisOf(all.min) ?? 0)
+      ? optionError("dynamic.max", all.max, "a duration of at least dynamic.min")
+      : undefined,
+    inRange("dynamic.smoothing", all.smoothing, 0.000_001, 1),
+    wholeInRange("dynamic.maxKeys", all.maxKeys, 1)
+  ]
 }

@@ -5,7 +5,6 @@
  * A timeout interrupts what it bounds and waits until that is gone. The caller's own interruption goes before a
  * timeout.
  */
-import type * as Config from "effect/Config"
 import * as Channel from "effect/Channel"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,17 +13,8 @@ import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { RequestTimeoutError, withoutStack } from "../errors/LLMError.ts"
-import * as DynamicTimeout from "../internal/dynamicTimeout.ts"
-import {
-  type Check,
-  inRange,
-  millisOf,
-  optionError,
-  positiveDuration,
-  validate,
-  validateOrThrow,
-  wholeInRange
-} from "../internal/options.ts"
+import { checkDynamic, type DynamicOptions } from "../internal/dynamicTimeout.ts"
+import { type Check, millisOf, optionError, positiveDuration, validateOrThrow } from "../internal/options.ts"
 import * as Progress_ from "../internal/progress.ts"
 import * as PullWatch from "../internal/pullWatch.ts"
 import { timeLimit } from "../internal/timeLimit.ts"
@@ -46,17 +36,17 @@ export interface Options {
   /** The whole call: all attempts and waits. */
   readonly total?: Duration.Input
   /** Takes the limit of an attempt from the answer that is expected, instead of `attempt`. Default: off. */
-  readonly dynamic?: DynamicOptions | undefined
+  readonly dynamic?: DynamicOptions
 }
 
 /** Validated limits, in milliseconds; `Infinity` for none. */
-export interface Resolved {
+export interface Limits {
   readonly connect: number
   readonly firstToken: number
   readonly idle: number
   readonly attempt: number
   readonly total: number
-  readonly dynamic: Dynamic | undefined
+  readonly dynamic: DynamicOptions | undefined
 }
 
 const seconds = (connect: number, firstToken: number, idle: number, attempt: number, total: number) => ({
@@ -86,103 +76,27 @@ const limitMs = (value: Duration.Input): number => isInfinite(value) ? Infinity 
 
 const names = ["connect", "firstToken", "idle", "attempt", "total"] as const
 
-/** Checks and completes limits. Fails with a `ConfigError` for a wrong one. */
-export const resolve = (options: Options = {}): Effect.Effect<Resolved, Config.ConfigError> => {
+/** Checks and completes limits. Throws a `ConfigError` for a wrong one. */
+export const make = (options: Options = {}): Limits => {
   const all = { ...presets.default, ...options }
-  const dynamic = options.dynamic === undefined ? undefined : { ...dynamicDefaults, ...options.dynamic }
-  return Effect.map(
-    validate([
-      ...names.map((name) => checkLimit(name, all[name])),
-      ...(dynamic === undefined ? [] : checkDynamic(dynamic))
-    ]),
-    () => ({
-      connect: limitMs(all.connect),
-      firstToken: limitMs(all.firstToken),
-      idle: limitMs(all.idle),
-      attempt: limitMs(all.attempt),
-      total: limitMs(all.total),
-      dynamic: dynamic === undefined ? undefined : makeDynamic(dynamic)
-    })
-  )
+  validateOrThrow([...names.map((name) => checkLimit(name, all[name])), ...checkDynamic(options.dynamic ?? {})])
+  return {
+    connect: limitMs(all.connect),
+    firstToken: limitMs(all.firstToken),
+    idle: limitMs(all.idle),
+    attempt: limitMs(all.attempt),
+    total: limitMs(all.total),
+    dynamic: options.dynamic
+  }
 }
 
 const inSeconds = (ms: number): string => ms === Infinity ? "none" : `${Math.round(ms / 100) / 10} s`
 
 /** The limits in a line. */
-export const describe = (limits: Resolved): string => {
+export const describe = (limits: Limits): string => {
   const attempt = limits.dynamic === undefined ? inSeconds(limits.attempt) : "by the length of the answer"
   return `connect ${inSeconds(limits.connect)}, first token ${inSeconds(limits.firstToken)}, ` +
     `idle ${inSeconds(limits.idle)}, attempt ${attempt}, total ${inSeconds(limits.total)}`
-}
-
-// ---------------------------------------------------------------------------------------------------------------
-// limits that follow the answer
-// ---------------------------------------------------------------------------------------------------------------
-
-/** Limits of attempts from the length of the answers that are expected and the speed of the models. */
-export type Dynamic = DynamicTimeout.Dynamic
-
-/** Every default of {@link dynamic}. */
-export const dynamicDefaults = {
-  tokensPerSecond: 30,
-  outputTokens: 2_000,
-  perMessage: Duration.millis(500),
-  safetyFactor: 2,
-  min: Duration.seconds(30),
-  max: Duration.seconds(600),
-  smoothing: 0.2,
-  maxKeys: 1_000
-}
-
-export interface DynamicOptions {
-  /** The speed of a model that was never seen. Default 30. */
-  readonly tokensPerSecond?: number
-  /** The length of an answer whose request has no limit of its own. Default 2,000. */
-  readonly outputTokens?: number
-  /** Allowed for each message of the prompt. Default 0.5 s. */
-  readonly perMessage?: Duration.Input
-  /** From 1 to 100. Default 2. */
-  readonly safetyFactor?: number
-  /** Default 30 s. */
-  readonly min?: Duration.Input
-  /** Default 600 s. */
-  readonly max?: Duration.Input
-  /** The weight of the newest answer in the learned speed; above 0, at most 1. Default 0.2. */
-  readonly smoothing?: number
-  /** Models kept; the one not heard of for longest is forgotten. Default 1,000. */
-  readonly maxKeys?: number
-}
-
-const checkDynamic = (all: Required<DynamicOptions>): ReadonlyArray<Check> => [
-  inRange("dynamic.tokensPerSecond", all.tokensPerSecond, 0.01, 1_000_000),
-  wholeInRange("dynamic.outputTokens", all.outputTokens, 1),
-  positiveDuration("dynamic.perMessage", all.perMessage),
-  inRange("dynamic.safetyFactor", all.safetyFactor, 1, 100),
-  positiveDuration("dynamic.min", all.min),
-  positiveDuration("dynamic.max", all.max) ??
-    ((millisOf(all.max) ?? 0) < (millisOf(all.min) ?? 0)
-      ? optionError("dynamic.max", all.max, "a duration of at least dynamic.min")
-      : undefined),
-  inRange("dynamic.smoothing", all.smoothing, 0.000_001, 1),
-  wholeInRange("dynamic.maxKeys", all.maxKeys, 1)
-]
-
-const makeDynamic = (all: Required<DynamicOptions>): Dynamic =>
-  DynamicTimeout.make(
-    { ...all, minMs: millisOf(all.min)!, maxMs: millisOf(all.max)!, perMessageMs: millisOf(all.perMessage)! },
-    all.outputTokens,
-    all.maxKeys
-  )
-
-/**
- * Limits that follow the answer: (output tokens ÷ tokens a second + 0.5 s × messages) × safety factor, between 30 s
- * and 600 s. The speed is an exponentially weighted mean of what each model did. Starts with nothing learned. Throws
- * a `ConfigError` for a wrong option.
- */
-export const dynamic = (options: DynamicOptions = {}): Dynamic => {
-  const all = { ...dynamicDefaults, ...options }
-  validateOrThrow(checkDynamic(all))
-  return makeDynamic(all)
 }
 
 // ---------------------------------------------------------------------------------------------------------------
