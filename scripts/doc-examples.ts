@@ -92,7 +92,7 @@ const configuration = {
 }
 
 /** The folder, under the workspace's root, that the programs are written to. */
-export const docExamplesFolder = ".doc-examples"
+const docExamplesFolder = ".doc-examples"
 
 /** The program of the n-th block. */
 export const programOf = (root: string, index: number): string =>
