@@ -1,2 +1,3 @@
 export * as Failures from "./Failures.ts"
 export * as ScriptedProvider from "./ScriptedProvider.ts"
+export * as Upstream from "./upstream/Upstream.ts"
