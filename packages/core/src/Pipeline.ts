@@ -48,7 +48,7 @@ import { parseTarget, targetId } from "./domain/Model.ts"
 import type { ProviderEmbedRequest, ProviderRequest, Sampling } from "./domain/Request.ts"
 import type { Turn } from "./domain/Response.ts"
 import { fromInput } from "./domain/Tool.ts"
-import type { InvalidRequestError, LLMError } from "./errors/LLMError.ts"
+import type { AttemptError, InvalidRequestError, LLMError } from "./errors/LLMError.ts"
 import { millisOf, optionError, validate, wholeInRange } from "./internal/options.ts"
 import * as Check from "./internal/validateCall.ts"
 import { Providers, type Registry } from "./LLMProvider.ts"
@@ -73,7 +73,7 @@ export interface PipelineOptions {
   /** The targets in order of preference, `provider/model`. At least one. */
   readonly targets: ReadonlyArray<string>
   /** When and how often to ask again. Default: `Retry.presets.default`. */
-  readonly retry?: Retry.PolicyOptions
+  readonly retry?: Retry.PolicyOptions<AttemptError>
   /** Retries that all callers of a target share. Default: a token bucket; `"off"` for none. */
   readonly retryBudget?: RetryBudget.Options | "off"
   /** Default: `Timeout.presets.default`. */
@@ -192,7 +192,7 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
         { step: "circuit breaker", setting: breaker.admit === undefined ? "off" : "on" },
         { step: "quota", setting: quota.admit === undefined ? "off" : "on" },
         { step: "bulkhead", setting: bulkhead.admit === undefined ? "off" : "on" },
-        { step: "timeouts", setting: describeTimeouts(timeouts) }
+        { step: "timeouts", setting: Timeout.describe(timeouts) }
       ],
       nextId: () => `${prefix}-${(calls++).toString(36)}`
     }
@@ -552,14 +552,7 @@ const describe = (assembled: Assembled, controls: CallControls): Effect.Effect<D
     })
   })
 
-const describeTimeouts = (limits: Timeout.Limits): string => {
-  const show = (millis: number): string => millis === Infinity ? "none" : Duration.format(Duration.millis(millis))
-  const attempt = limits.dynamic === undefined ? show(limits.attempt) : "by the length of the answer"
-  return `first token ${show(limits.firstToken)}, idle ${show(limits.idle)}, attempt ${attempt}, ` +
-    `in all ${show(limits.total)}`
-}
-
-const describeRetry = (policy: Retry.Policy): string => {
+const describeRetry = (policy: Retry.Policy<AttemptError>): string => {
   if (policy.retries === 0) return "off"
   const worst = Retry.worstBackoffMs(policy)
   const waits = worst === undefined ? "" : `, ${Duration.format(Duration.millis(worst))} of backoff at most`

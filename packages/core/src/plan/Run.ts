@@ -44,7 +44,7 @@ export interface AttemptLimits {
 export interface PlanSettings {
   /** Admission policies, outermost first. */
   readonly admits: ReadonlyArray<Admit>
-  readonly retry: Retry.Policy
+  readonly retry: Retry.Policy<AttemptError>
   readonly retryBudget: RetryBudgetService | undefined
   readonly limits: AttemptLimits
   /** Limits that follow the length of the answer, instead of `limits.attempt`. */
@@ -92,7 +92,7 @@ export class Run {
   readonly records: Array<AttemptRecord> = []
   private state = Plan.initial
   /** Decides about retries at the target asked last; there is none before the first failure. */
-  private driver: Retry.Driver | undefined
+  private driver: Retry.Driver<AttemptError> | undefined
   private waitedMs = 0
 
   constructor(options: RunOptions) {

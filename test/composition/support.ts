@@ -1,0 +1,43 @@
+/** A pipeline over scripted providers, for the tests of how the parts work together. */
+import { Bulkhead, CircuitBreaker, LLM, LLMProvider, Pipeline, TokenQuota } from "@breakwater/core"
+import { ScriptedProvider } from "@breakwater/testing"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Model } from "@breakwater/core"
+
+export interface SetupExtras {
+  readonly capabilities?: Model.Capabilities
+  readonly breaker?: Layer.Layer<CircuitBreaker.CircuitBreaker>
+  readonly quota?: Layer.Layer<TokenQuota.TokenQuota>
+  readonly bulkhead?: Layer.Layer<Bulkhead.Bulkhead>
+}
+
+/** Builds the service over providers named by the keys of `scripts`. */
+export const setup = (
+  scripts: Readonly<Record<string, ScriptedProvider.Script>>,
+  options: Pipeline.PipelineOptions,
+  extras: SetupExtras = {}
+) =>
+  Effect.gen(function*() {
+    const scripted: Record<string, ScriptedProvider.Scripted> = {}
+    for (const [name, script] of Object.entries(scripts)) {
+      scripted[name] = yield* ScriptedProvider.make({
+        name,
+        script,
+        ...(extras.capabilities === undefined ? {} : { capabilities: extras.capabilities })
+      })
+    }
+    const policies = Layer.mergeAll(
+      LLM.layerNoPolicies,
+      extras.breaker ?? Layer.empty,
+      extras.quota ?? Layer.empty,
+      extras.bulkhead ?? Layer.empty
+    ) as typeof LLM.layerNoPolicies
+    const providers = LLMProvider.layerOf(...Object.values(scripted).map((each) => each.provider))
+    const llm = yield* Pipeline.make(options).pipe(Effect.provide(Layer.merge(policies, providers)))
+    return {
+      llm,
+      calls: (name: string) => scripted[name]!.calls,
+      counts: (name: string) => scripted[name]!.counts
+    }
+  })
