@@ -3,10 +3,8 @@ import { ScriptedProvider } from "@breakwater/testing"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import { TestClock } from "effect/testing"
-import { setup } from "./support.ts"
+import { inVirtualTime, setup } from "./support.ts"
 
 const overload = new LLMError.ModelOverloadError({ message: "busy" })
 const rateLimit = (seconds: number) =>
@@ -15,17 +13,6 @@ const rateLimit = (seconds: number) =>
     source: "provider",
     scope: "requests",
     retryAfter: Duration.seconds(seconds)
-  })
-
-/** Runs an effect in virtual time, as far as it takes. */
-const inVirtualTime = <A, E, R>(effect: Effect.Effect<A, E, R>, limit = 100): Effect.Effect<A, E, R> =>
-  Effect.gen(function*() {
-    const fiber = yield* Effect.forkChild(effect)
-    for (let i = 0; i < limit && fiber.pollUnsafe() === undefined; i++) {
-      yield* Effect.yieldNow
-      yield* TestClock.adjust("10 seconds")
-    }
-    return yield* Fiber.join(fiber)
   })
 
 describe("generate", () => {

@@ -1,9 +1,11 @@
 /** A pipeline over scripted providers, for the tests of how the parts work together. */
 import { Bulkhead, CircuitBreaker, LLM, LLMProvider, Pipeline, TokenQuota } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import type { Model } from "@breakwater/core"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
 
 export interface SetupExtras {
   readonly capabilities?: Model.Capabilities
@@ -40,4 +42,15 @@ export const setup = (
       calls: (name: string) => scripted[name]!.calls,
       counts: (name: string) => scripted[name]!.counts
     }
+  })
+
+/** Runs an effect in virtual time, ten seconds a step, as far as it takes. */
+export const inVirtualTime = <A, E, R>(effect: Effect.Effect<A, E, R>, steps = 100): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect)
+    for (let i = 0; i < steps && fiber.pollUnsafe() === undefined; i++) {
+      yield* Effect.yieldNow
+      yield* TestClock.adjust("10 seconds")
+    }
+    return yield* Fiber.join(fiber)
   })
