@@ -12,7 +12,7 @@
  *   400 is not sent either: see `Models.ts`. `extra` overrides all of this.
  */
 import type { Request, Response, Tool, Usage } from "@breakwater/core"
-import { asArray, asCount, asRecord, type JsonRecord } from "../internal/Json.ts"
+import { asArray, asCount, asRecord, asText, type JsonRecord } from "../internal/Json.ts"
 import { encode as encodePrompt, metadataKey } from "./Messages.ts"
 import * as Models from "./Models.ts"
 
@@ -215,9 +215,9 @@ export const contentPart = (block: JsonRecord): Response.ContentPart | undefined
       return {
         type: "reasoning",
         text: String(block["thinking"] ?? ""),
-        ...(typeof block["signature"] === "string"
-          ? { metadata: ownMetadata({ signature: block["signature"] }) }
-          : {})
+        ...(asText(block["signature"]) === undefined
+          ? {}
+          : { metadata: ownMetadata({ signature: block["signature"] }) })
       }
     case "redacted_thinking":
       return { type: "reasoning", text: "", metadata: ownMetadata({ redactedData: block["data"] }) }

@@ -5,10 +5,12 @@
  * The type in the body decides, and the status where the body is silent (a proxy's page, an empty answer): the
  * same table serves a 529 and an `overloaded_error` inside a stream that began with 200.
  */
-import { LLMError } from "@breakwater/core"
+import { LLMError, type RateLimits } from "@breakwater/core"
 import { contextOverflow } from "../internal/ContextLength.ts"
 import { type HttpAnswer, invalidResponse, type Origin, originOf, type Target } from "../internal/Failure.ts"
-import { asRecord, asText, excerptOf, type JsonRecord, parseJson } from "../internal/Json.ts"
+import { asRecord, asText, type JsonRecord, parseJson } from "../internal/Json.ts"
+import { rateLimits } from "../internal/RateLimitHeaders.ts"
+import { safeMessage } from "../openai-compatible/ErrorMap.ts"
 
 /** What a failure says, wherever it was found. */
 interface Failure {
@@ -19,7 +21,14 @@ interface Failure {
   readonly code: string | undefined
   readonly message: string
   readonly error: JsonRecord | undefined
+  readonly limits: RateLimits.RateLimits | undefined
   readonly text: string
+}
+
+/** The sentence of this library, and the provider's own words after it. */
+const say = (sentence: string, { message }: Failure): string => {
+  const words = safeMessage(message)
+  return words.length === 0 ? `${sentence}.` : `${sentence}: ${words}`
 }
 
 const spendLimit =
@@ -38,9 +47,13 @@ const regained = (message: string): number | undefined => {
   return Number.isNaN(millis) ? undefined : millis
 }
 
-const quotaExhausted = ({ message, origin }: Failure): LLMError.AttemptError => {
-  const resetsAt = regained(message)
-  return new LLMError.QuotaExhaustedError({ ...origin, message, ...(resetsAt === undefined ? {} : { resetsAt }) })
+const quotaExhausted = (failure: Failure): LLMError.AttemptError => {
+  const resetsAt = regained(failure.message)
+  return new LLMError.QuotaExhaustedError({
+    ...failure.origin,
+    message: say("The account has nothing left", failure),
+    ...(resetsAt === undefined ? {} : { resetsAt })
+  })
 }
 
 const scope = (message: string): LLMError.RateLimitError["scope"] => {
@@ -50,12 +63,30 @@ const scope = (message: string): LLMError.RateLimitError["scope"] => {
   return /\btokens?\b/i.test(message) && !/requests per/i.test(message) ? "tokens" : "requests"
 }
 
-const rateLimit = ({ message, origin }: Failure): LLMError.AttemptError =>
-  new LLMError.RateLimitError({ ...origin, message, source: "provider", scope: scope(message) })
+const windowOf = { requests: "requests", tokens: "tokens", "input-tokens": "inputTokens", "output-tokens": "outputTokens" } as const
 
-const overflow = ({ code, error, message, origin, type }: Failure): LLMError.AttemptError | undefined => {
+const rateLimit = (failure: Failure): LLMError.AttemptError => {
+  const { limits, message, origin } = failure
+  const named = scope(message)
+  const limit = named === "concurrent" ? undefined : limits?.[windowOf[named]]?.limit
+  return new LLMError.RateLimitError({
+    ...origin,
+    message: say(`The provider limits ${named}`, failure),
+    source: "provider",
+    scope: named,
+    ...(limit === undefined ? {} : { limit }),
+    ...(limits === undefined ? {} : { limits })
+  })
+}
+
+const overflow = (failure: Failure): LLMError.AttemptError | undefined => {
+  const { code, error, message, origin, type } = failure
   const numbers = contextOverflow({ message, codes: [type, code], error })
-  return numbers === undefined ? undefined : new LLMError.ContextLengthError({ ...origin, message, ...numbers })
+  return numbers === undefined ? undefined : new LLMError.ContextLengthError({
+    ...origin,
+    message: say("Prompt and answer do not fit the model's window", failure),
+    ...numbers
+  })
 }
 
 /** "messages.3.content: …" and "max_tokens: …" begin with the field that is wrong. */
@@ -64,30 +95,48 @@ const parameter = (message: string): { readonly parameter?: string } => {
   return match === null ? {} : { parameter: match[1]! }
 }
 
+// Fixed sentences: what a provider says of a key may quote it.
+const authenticationMessages = {
+  missing: "The provider asks for an API key and got none.",
+  invalid: "The provider does not accept the API key.",
+  forbidden: "The provider does not allow this key to do that."
+}
+
 const invalidRequest = (failure: Failure): LLMError.AttemptError => {
   if (isSpent(failure)) return quotaExhausted(failure)
   const { message, origin } = failure
   if (contentPolicy.test(message)) {
-    return new LLMError.ContentFilterError({ ...origin, message, stage: "output", reason: message })
+    return new LLMError.ContentFilterError({
+      ...origin,
+      message: "The provider blocked the answer for its content.",
+      stage: "output",
+      reason: safeMessage(message)
+    })
   }
   if (failure.code === "organization_on_hold" || /organization has been disabled/i.test(message)) {
-    return new LLMError.AuthenticationError({ ...origin, message, kind: "forbidden" })
+    return authentication(failure, "forbidden")
   }
-  return overflow(failure) ?? new LLMError.InvalidRequestError({ ...origin, message, ...parameter(message) })
+  return overflow(failure) ?? new LLMError.InvalidRequestError({
+    ...origin,
+    message: say("The provider does not accept the request", failure),
+    ...parameter(message)
+  })
 }
 
-const authentication = (
-  { message, origin }: Failure,
-  kind: LLMError.AuthenticationError["kind"]
-): LLMError.AttemptError => new LLMError.AuthenticationError({ ...origin, message, kind })
+const authentication = ({ origin }: Failure, kind: LLMError.AuthenticationError["kind"]): LLMError.AttemptError =>
+  new LLMError.AuthenticationError({ ...origin, message: authenticationMessages[kind], kind })
 
-const notFound = ({ message, origin }: Failure): LLMError.AttemptError =>
-  new LLMError.ModelNotFoundError({ ...origin, message })
+const notFound = (failure: Failure): LLMError.AttemptError =>
+  new LLMError.ModelNotFoundError({ ...failure.origin, message: say("The provider has no such model", failure) })
 
-const server = ({ message, origin }: Failure): LLMError.AttemptError => new LLMError.ServerError({ ...origin, message })
+const server = (failure: Failure): LLMError.AttemptError =>
+  new LLMError.ServerError({ ...failure.origin, message: say("The provider failed", failure) })
 
-const overload = ({ message, origin }: Failure): LLMError.AttemptError =>
-  new LLMError.ModelOverloadError({ ...origin, message })
+const overload = (failure: Failure): LLMError.AttemptError =>
+  new LLMError.ModelOverloadError({
+    ...failure.origin,
+    message: say("The provider has no capacity at the moment", failure)
+  })
 
 const rateLimitOrQuota = (failure: Failure): LLMError.AttemptError =>
   isSpent(failure) ? quotaExhausted(failure) : rateLimit(failure)
@@ -132,7 +181,13 @@ const toError = (failure: Failure): LLMError.AttemptError => {
   return (type === undefined ? undefined : byType[type])?.(failure) ?? byStatus(failure)
 }
 
-const failureOf = (origin: Origin, status: number | undefined, body: unknown, text: string): Failure => {
+const failureOf = (
+  origin: Origin,
+  status: number | undefined,
+  body: unknown,
+  text: string,
+  limits: RateLimits.RateLimits | undefined
+): Failure => {
   const root = asRecord(body)
   const error = asRecord(root?.["error"])
   const requestId = origin.requestId ?? asText(root?.["request_id"])
@@ -141,10 +196,9 @@ const failureOf = (origin: Origin, status: number | undefined, body: unknown, te
     status,
     type: asText(error?.["type"]),
     code: asText(asRecord(error?.["details"])?.["error_code"]),
-    message: excerptOf(
-      asText(error?.["message"]) ?? (status === undefined ? "The provider failed." : `The provider answered with status ${status}.`)
-    ),
+    message: asText(error?.["message"]) ?? "",
     error,
+    limits,
     text
   }
 }
@@ -152,13 +206,14 @@ const failureOf = (origin: Origin, status: number | undefined, body: unknown, te
 /** The error for an answer with an error status. */
 export const fromAnswer = (target: Target, answer: HttpAnswer): LLMError.AttemptError => {
   const body = parseJson(answer.text)
-  return toError(failureOf(originOf(target, answer, body), answer.status, body, answer.text))
+  const limits = rateLimits(answer.headers, answer.nowMs)
+  return toError(failureOf(originOf(target, answer, body), answer.status, body, answer.text, limits))
 }
 
 /** The error for an `error` event inside a stream: there is no status any more, only the body. */
 export const fromEvent = (origin: Origin, body: unknown, text = ""): LLMError.AttemptError => {
   const { status: _, ...rest } = origin
-  return toError(failureOf(rest, undefined, body, text))
+  return toError(failureOf(rest, undefined, body, text, undefined))
 }
 
 /** The error for a stop reason that is a failure; `undefined` for one that is not. */

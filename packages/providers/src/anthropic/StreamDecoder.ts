@@ -6,7 +6,7 @@
  * `message_delta` that holds a stop reason; `message_stop` adds nothing and is not waited for.
  */
 import type { LLMError, Response } from "@breakwater/core"
-import { invalidResponse, type Origin } from "../internal/Failure.ts"
+import type { Origin } from "../internal/Failure.ts"
 import { asRecord, asText, type JsonRecord, parseJson } from "../internal/Json.ts"
 import type { SseEvent } from "../internal/Sse.ts"
 import type { StreamDecoder } from "../internal/StreamReader.ts"
@@ -43,8 +43,6 @@ export class AnthropicDecoder implements StreamDecoder {
   private blanks: string
   private usage: JsonRecord = {}
   private readonly tools = new Map<number, ToolBlock>()
-  /** A tool call whose arguments are not JSON: forgiven if the answer was cut at its length. */
-  private brokenTool: string | undefined = undefined
 
   constructor(options: DecoderOptions) {
     this.options = options
@@ -155,11 +153,8 @@ export class AnthropicDecoder implements StreamDecoder {
     const tool = this.tools.get(index)
     if (tool === undefined) return none
     this.tools.delete(index)
-    const params = tool.json.length === 0 ? tool.input : parseJson(tool.json)
-    if (params === undefined) {
-      this.brokenTool = tool.name
-      return none
-    }
+    // Arguments that are not JSON (of an answer cut at its length, say) stay the text they are.
+    const params = tool.json.length === 0 ? tool.input : parseJson(tool.json) ?? tool.json
     return [{ type: "tool-call", id: tool.id, name: tool.name, params }]
   }
 
@@ -171,9 +166,6 @@ export class AnthropicDecoder implements StreamDecoder {
     const { origin } = this.options
     const failed = ErrorMap.fromStopReason(origin, reason, delta["stop_details"])
     if (failed !== undefined) return failed
-    if (this.brokenTool !== undefined && reason !== "max_tokens") {
-      return invalidResponse(origin, `The arguments of the tool call "${this.brokenTool}" are not JSON.`)
-    }
     out.push({
       type: "finish",
       reason: Codec.finishReason(reason),

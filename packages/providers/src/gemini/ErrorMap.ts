@@ -8,7 +8,8 @@
 import { LLMError } from "@breakwater/core"
 import { contextOverflow } from "../internal/ContextLength.ts"
 import { type HttpAnswer, invalidResponse, type Origin, originOf, type Target } from "../internal/Failure.ts"
-import { asArray, asRecord, asText, excerptOf, type JsonRecord, parseJson } from "../internal/Json.ts"
+import { asArray, asRecord, asText, type JsonRecord, parseJson } from "../internal/Json.ts"
+import { safeMessage } from "../openai-compatible/ErrorMap.ts"
 
 interface Failure {
   readonly origin: Origin
@@ -19,6 +20,12 @@ interface Failure {
   readonly details: ReadonlyArray<JsonRecord>
   readonly error: JsonRecord | undefined
   readonly text: string
+}
+
+/** The sentence of this library, and the provider's own words after it. */
+const say = (sentence: string, { message }: Failure): string => {
+  const words = safeMessage(message)
+  return words.length === 0 ? `${sentence}.` : `${sentence}: ${words}`
 }
 
 const statusOf: { readonly [name: string]: number } = {
@@ -63,27 +70,50 @@ const scope = (text: string): LLMError.RateLimitError["scope"] => {
   return /token/i.test(text) ? "tokens" : "requests"
 }
 
+const quotaExhausted = (failure: Failure, origin = failure.origin): LLMError.AttemptError =>
+  new LLMError.QuotaExhaustedError({ ...origin, message: say("The account has nothing left", failure) })
+
 const rateLimit = (failure: Failure): LLMError.AttemptError => {
   const { message, origin } = failure
-  if (isSpent(failure)) return new LLMError.QuotaExhaustedError({ ...origin, message })
+  if (isSpent(failure)) {
+    const { retryAfter: _, ...rest } = origin
+    return quotaExhausted(failure, rest)
+  }
   const violation = violations(failure)[0]
   const text = `${asText(violation?.["quotaId"]) ?? ""} ${asText(violation?.["quotaMetric"]) ?? ""}`
   const limit = Number(violation?.["quotaValue"])
+  const named = scope(text.trim().length === 0 ? message : text)
   return new LLMError.RateLimitError({
     ...origin,
-    message,
+    message: say(`The provider limits ${named}`, failure),
     source: "provider",
-    scope: scope(text.trim().length === 0 ? message : text),
+    scope: named,
     ...(Number.isFinite(limit) && limit > 0 ? { limit } : {})
   })
 }
 
-const authentication = (
-  { message, origin }: Failure,
-  kind: LLMError.AuthenticationError["kind"]
-): LLMError.AttemptError => new LLMError.AuthenticationError({ ...origin, message, kind })
+// Fixed sentences: what a provider says of a key may quote it.
+const authenticationMessages = {
+  missing: "The provider asks for an API key and got none.",
+  invalid: "The provider does not accept the API key.",
+  forbidden: "The provider does not allow this key to do that."
+}
 
-const server = ({ message, origin }: Failure): LLMError.AttemptError => new LLMError.ServerError({ ...origin, message })
+const authentication = ({ origin }: Failure, kind: LLMError.AuthenticationError["kind"]): LLMError.AttemptError =>
+  new LLMError.AuthenticationError({ ...origin, message: authenticationMessages[kind], kind })
+
+const server = (failure: Failure): LLMError.AttemptError =>
+  new LLMError.ServerError({ ...failure.origin, message: say("The provider failed", failure) })
+
+const overflow = (failure: Failure): LLMError.AttemptError | undefined => {
+  const { error, message, name, origin } = failure
+  const numbers = contextOverflow({ message, codes: [name, reasonOf(failure)], error })
+  return numbers === undefined ? undefined : new LLMError.ContextLengthError({
+    ...origin,
+    message: say("Prompt and answer do not fit the model's window", failure),
+    ...numbers
+  })
+}
 
 const parameter = (failure: Failure): { readonly parameter?: string } => {
   const field = failure.details
@@ -94,37 +124,56 @@ const parameter = (failure: Failure): { readonly parameter?: string } => {
 }
 
 const invalidRequest = (failure: Failure): LLMError.AttemptError => {
-  const { error, message, name, origin } = failure
-  const reason = reasonOf(failure)
-  if (reason?.startsWith("API_KEY_") || /api key (?:not valid|not found|expired)/i.test(message)) {
+  const { message, name, origin } = failure
+  if (reasonOf(failure)?.startsWith("API_KEY_") || /api key (?:not valid|not found|expired)/i.test(message)) {
     return authentication(failure, "invalid")
   }
-  const numbers = contextOverflow({ message, codes: [name, reason], error })
-  if (numbers !== undefined) return new LLMError.ContextLengthError({ ...origin, message, ...numbers })
+  const tooLong = overflow(failure)
+  if (tooLong !== undefined) return tooLong
   // Places and accounts that may not call: nothing is wrong with the request, another target may take it.
-  if (name === "FAILED_PRECONDITION") return authentication(failure, "forbidden")
-  return new LLMError.InvalidRequestError({ ...origin, message, ...parameter(failure) })
+  if (name === "FAILED_PRECONDITION") {
+    return new LLMError.AuthenticationError({
+      ...origin,
+      message: say("The provider does not serve this account from here", failure),
+      kind: "forbidden"
+    })
+  }
+  return new LLMError.InvalidRequestError({
+    ...origin,
+    message: say("The provider does not accept the request", failure),
+    ...parameter(failure)
+  })
 }
 
 const toError = (failure: Failure): LLMError.AttemptError => {
-  const { message, name, origin, status, text } = failure
-  if (status === 401) return authentication(failure, /missing|without an? api key/i.test(message) ? "missing" : "invalid")
-  if (status === 402) return new LLMError.QuotaExhaustedError({ ...origin, message })
-  if (status === 403) {
-    // A call without a key is refused as one of an unknown caller.
-    return authentication(failure, /unregistered callers|without established identity/i.test(message) ? "missing" : "forbidden")
+  const { message, name, origin, status } = failure
+  switch (status) {
+    case 401:
+      return authentication(failure, /missing|without an? api key/i.test(message) ? "missing" : "invalid")
+    case 402:
+      return quotaExhausted(failure)
+    case 403:
+      // A call without a key is refused as one of an unknown caller.
+      return authentication(failure, /unregistered callers|established identity/i.test(message) ? "missing" : "forbidden")
+    case 404:
+      return new LLMError.ModelNotFoundError({ ...origin, message: say("The provider has no such model", failure) })
+    case 408:
+    case 409:
+    case 499:
+      return server(failure)
+    case 429:
+      return rateLimit(failure)
+    case 503:
+    case 529:
+      return new LLMError.ModelOverloadError({
+        ...origin,
+        message: say("The provider has no capacity at the moment", failure)
+      })
   }
-  if (status === 404) return new LLMError.ModelNotFoundError({ ...origin, message })
-  if (status === 408 || status === 409 || status === 499) return server(failure)
-  if (status === 429) return rateLimit(failure)
-  if (status === 503 || status === 529) return new LLMError.ModelOverloadError({ ...origin, message })
-  if (status >= 500) {
-    // Some overflows are reported as a failure inside.
-    const numbers = name === "INTERNAL" ? contextOverflow({ message }) : undefined
-    return numbers === undefined ? server(failure) : new LLMError.ContextLengthError({ ...origin, message, ...numbers })
-  }
+  // Some overflows are reported as a failure inside.
+  if (status >= 500) return (name === "INTERNAL" ? overflow(failure) : undefined) ?? server(failure)
   if (status >= 400) return invalidRequest(failure)
-  return invalidResponse(origin, `The provider answered with status ${status}.`, text)
+  return invalidResponse(origin, `The provider answered with status ${status}.`, failure.text)
 }
 
 /** The error object: alone, first in an array, or once more inside its own message as text. */
@@ -144,7 +193,7 @@ const failureOf = (origin: Origin, status: number | undefined, body: unknown, te
     origin,
     status: known,
     name,
-    message: excerptOf(asText(error?.["message"]) ?? `The provider answered with status ${known}.`),
+    message: asText(error?.["message"]) ?? "",
     details: (asArray(error?.["details"]) ?? []).map((detail) => asRecord(detail) ?? {}),
     error,
     text
