@@ -64,8 +64,8 @@ const packageRules: Record<string, ReadonlyArray<string>> = {
 
 const layerOf = (path: string): string => path.split("/")[0]!.replace(/\.ts$/, "")
 
-/** Of two files in a layer whose files are apart: the same concept is the same file, or the same folder. */
-const conceptOf = (path: string): string => path.split("/")[1]?.replace(/\.ts$/, "") ?? path
+/** Of two files in a layer whose files are apart: a concept is a file, and the folder of that name beside it. */
+const conceptOf = (path: string): string => (path.split("/")[1] ?? path).replace(/\.ts$/, "").toLowerCase()
 
 const coreViolation = (from: string, to: string, typeOnly: boolean): string | undefined => {
   if (coreExceptions.some((each) => each.from === from && each.to === to)) return undefined

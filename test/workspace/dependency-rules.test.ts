@@ -26,6 +26,14 @@ describe("the dependency rules", () => {
     ])
   })
 
+  it("let a policy be split into a folder of its name", () => {
+    const files = {
+      "packages/core/src/policy/CircuitBreaker.ts": 'import { a } from "./circuitBreaker/Engine.ts"',
+      "packages/core/src/policy/circuitBreaker/Engine.ts": 'import { b } from "./Options.ts"'
+    }
+    expect(violations(files)).toEqual([])
+  })
+
   it("keep the domain free of errors, but for the files named with a reason", () => {
     const source = 'import type { LLMError } from "../errors/LLMError.ts"'
     expect(
