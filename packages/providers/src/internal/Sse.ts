@@ -27,6 +27,11 @@ export interface SseOptions {
    * is the default; some servers leave the last blank line out.
    */
   readonly flushAtEnd?: boolean
+  /**
+   * Read a field `error` as the data of an event named `error`. It is none of the standard's, but some servers
+   * (older ones of llama.cpp) report failures so. Default: `false`.
+   */
+  readonly errorField?: boolean
 }
 
 export interface SseParser {
@@ -74,6 +79,7 @@ class Parser implements SseParser {
   retry: number | undefined = undefined
   private readonly max: number
   private readonly flushAtEnd: boolean
+  private readonly errorField: boolean
   private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true })
   /** The bytes of a character that a chunk has cut. */
   private cut: Uint8Array = noBytes
@@ -89,6 +95,7 @@ class Parser implements SseParser {
   constructor(options: SseOptions | undefined) {
     this.max = options?.maxEventBytes ?? defaultMaxEventBytes
     this.flushAtEnd = options?.flushAtEnd ?? false
+    this.errorField = options?.errorField ?? false
   }
 
   feed(chunk: Uint8Array): ReadonlyArray<SseEvent> {
@@ -187,6 +194,9 @@ class Parser implements SseParser {
     else if (field === "data") this.data = this.data === undefined ? value : this.data + "\n" + value
     else if (field === "id") {
       if (!value.includes("\0")) this.id = value
+    } else if (field === "error" && this.errorField) {
+      this.name = "error"
+      this.data = value
     } else if (field === "retry" && /^[0-9]+$/.test(value)) this.retry = Number(value)
   }
 

@@ -58,6 +58,7 @@ export class StreamReader {
     this.options = options
     this.parser = makeParser({
       flushAtEnd: true,
+      errorField: true,
       ...(options.maxEventBytes === undefined ? {} : { maxEventBytes: options.maxEventBytes })
     })
   }
@@ -172,7 +173,7 @@ export class StreamReader {
     }
     const text = new TextDecoder().decode(bytes.subarray(0, maxPlainText)).trim()
     // Comments alone are a stream that broke off, not an answer in text.
-    if (text.length === 0 || text.startsWith(":") || /^(?:data|event|id|retry):/.test(text)) {
+    if (text.length === 0 || text.startsWith(":") || /^(?:data|event|id|retry|error):/.test(text)) {
       const ended = this.options.decoder.end("closed", this.out)
       if (ended === true) this.finished = true
       else this.failure = ended === false ? this.broken(undefined) : ended

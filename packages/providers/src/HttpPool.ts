@@ -1,0 +1,63 @@
+/**
+ * The HTTP client that providers share: connections are kept open, counted, and made within a time.
+ *
+ * Waiting for answers is bounded by the pipeline's timeouts, not here: a client that gives up by itself would say
+ * less about why. Any other `HttpClient` Layer works as well.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import type * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import { optionError } from "./internal/Options.ts"
+
+export interface Options {
+  /** Connections to one host at most; calls above it wait for one. A whole number from 1. Default: 256. */
+  readonly connections?: number
+  /** How long making a connection may take, above zero, at most 5 minutes. Default: 10 seconds. */
+  readonly connectTimeout?: Duration.Input
+  /** How long an idle connection is kept, above zero, at most an hour. Default: 30 seconds. */
+  readonly keepAlive?: Duration.Input
+}
+
+export const defaults = {
+  connections: 256,
+  connectTimeout: "10 seconds",
+  keepAlive: "30 seconds"
+} as const satisfies Required<Options>
+
+const millisOf = (
+  field: string,
+  value: Duration.Input,
+  max: Duration.Input
+): Effect.Effect<number, Config.ConfigError> => {
+  const parsed = typeof value === "number" && !(value > 0) ? undefined : Duration.fromInput(value)
+  const millis = parsed?._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
+  const most = Duration.fromInputUnsafe(max)
+  return millis > 0 && millis <= Duration.toMillis(most)
+    ? Effect.succeed(millis)
+    : Effect.fail(optionError(field, String(value), `a duration above zero, at most ${Duration.format(most)}`))
+}
+
+/**
+ * A client with a pool of its own, closed with the Layer's scope.
+ *
+ * Fails with a `ConfigError` that names the wrong option.
+ */
+export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient, Config.ConfigError> =>
+  Layer.unwrap(Effect.gen(function*() {
+    const { connections, connectTimeout, keepAlive } = { ...defaults, ...options }
+    if (!Number.isSafeInteger(connections) || connections < 1) {
+      return yield* Effect.fail(optionError("connections", String(connections), "a whole number of at least 1"))
+    }
+    const timeout = yield* millisOf("connectTimeout", connectTimeout, "5 minutes")
+    const keepAliveTimeout = yield* millisOf("keepAlive", keepAlive, "1 hour")
+    return NodeHttpClient.layerUndiciOptions({
+      connections,
+      connect: { timeout },
+      keepAliveTimeout,
+      keepAliveMaxTimeout: Math.max(keepAliveTimeout, 600_000),
+      pipelining: 1
+    })
+  }))

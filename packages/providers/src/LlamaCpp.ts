@@ -1,0 +1,27 @@
+/**
+ * The server of llama.cpp.
+ */
+import { always, preset, type PresetOptions } from "./internal/Preset.ts"
+
+export type Options = PresetOptions
+
+const module = preset({
+  name: "llamacpp",
+  baseUrl: "http://localhost:8080/v1",
+  keyVariable: "LLAMACPP_API_KEY",
+  urlVariable: "LLAMACPP_BASE_URL",
+  requiresKey: false,
+  capabilities: always({ tools: true, jsonSchema: true, vision: true, embeddings: true, prefill: true })
+})
+
+/** Makes the provider. Fails with a `ConfigError` that names the wrong option. */
+export const make = module.make
+
+/** The provider as a Layer, from options. */
+export const layer = module.layer
+
+/**
+ * The provider as a Layer, its key read from `LLAMACPP_API_KEY` (several with commas between) and its address from
+ * `LLAMACPP_BASE_URL`, if the options do not have them.
+ */
+export const layerConfig = module.layerConfig

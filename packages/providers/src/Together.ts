@@ -1,0 +1,27 @@
+/**
+ * Together AI.
+ */
+import { always, preset, type PresetOptions } from "./internal/Preset.ts"
+
+export type Options = PresetOptions
+
+const module = preset({
+  name: "together",
+  baseUrl: "https://api.together.xyz/v1",
+  keyVariable: "TOGETHER_API_KEY",
+  urlVariable: "TOGETHER_BASE_URL",
+  requiresKey: true,
+  capabilities: always({ tools: true, jsonSchema: true, vision: true, embeddings: true })
+})
+
+/** Makes the provider. Fails with a `ConfigError` that names the wrong option, or if there is no key. */
+export const make = module.make
+
+/** The provider as a Layer, from options. */
+export const layer = module.layer
+
+/**
+ * The provider as a Layer, its key read from `TOGETHER_API_KEY` (several with commas between) and its address from
+ * `TOGETHER_BASE_URL`, if the options do not have them.
+ */
+export const layerConfig = module.layerConfig
