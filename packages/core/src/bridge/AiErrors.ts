@@ -38,7 +38,8 @@ const fieldsOf = (error: AiError.AiError, origin: Origin) => {
   const status = httpOf(error.reason)?.response?.status
   const retryAfter = retryAfterOf(error.reason)
   return {
-    message: withoutSecrets(error.reason.message),
+    // A failed decoding names every kind of part there is.
+    message: withoutSecrets(error.reason.message.slice(0, 1000)),
     provider: origin.provider,
     model: origin.model,
     ...(status === undefined ? {} : { status }),
@@ -83,18 +84,25 @@ const unknown = (fields: Fields): E.AttemptError => {
 const network = (reason: AiError.NetworkError, fields: Fields): E.AttemptError => {
   const message = withoutSecrets(reason.description ?? `The request could not be sent (${reason.reason}).`)
   if (reason.reason !== "TransportError") return new E.InvalidRequestError({ ...fields, message })
-  const codes = `${message} ${String((reason.cause as { code?: unknown } | undefined)?.code ?? "")}`
+  const code = (reason.cause as { readonly code?: unknown } | undefined)?.code
+  const codes = typeof code === "string" ? `${message} ${code}` : message
   const phase = /ENOTFOUND|EAI_AGAIN/.test(codes)
     ? "dns"
     : /ECONNRESET|EPIPE|socket hang up|other side closed/i.test(codes)
-    ? "reset"
-    : /CERT|TLS|SSL/.test(codes)
-    ? "tls"
-    : "connect"
+      ? "reset"
+      : /CERT|TLS|SSL/.test(codes)
+        ? "tls"
+        : "connect"
   return new E.TransportError({ ...fields, message, phase })
 }
 
-const authentication = { InvalidKey: "invalid", ExpiredKey: "invalid", MissingKey: "missing", Unknown: "invalid", InsufficientPermissions: "forbidden" } as const
+const authentication = {
+  InvalidKey: "invalid",
+  ExpiredKey: "invalid",
+  MissingKey: "missing",
+  Unknown: "invalid",
+  InsufficientPermissions: "forbidden"
+} as const
 
 const excerpt = (body: string | undefined) =>
   body === undefined ? {} : { excerpt: withoutSecrets(body).slice(0, 500) }
@@ -111,7 +119,13 @@ const structuredOutput = (reason: AiError.StructuredOutputError, fields: Fields)
   })
 }
 
-const parameterOf = { UnsupportedSchemaError: "responseFormat", ToolConfigurationError: "tools", ToolResultEncodingError: "tools", ToolkitRequiredError: "messages", InvalidUserInputError: "messages" } as const
+const parameterOf = {
+  UnsupportedSchemaError: "responseFormat",
+  ToolConfigurationError: "tools",
+  ToolResultEncodingError: "tools",
+  ToolkitRequiredError: "messages",
+  InvalidUserInputError: "messages"
+} as const
 
 /**
  * The failure of one attempt that an `AiError` of a model means. An error that came from an `LLM` is that error
@@ -121,7 +135,7 @@ export const fromAiError = (error: AiError.AiError, origin: Origin): E.AttemptEr
   const original = Option.getOrUndefined(llmError(error))
   if (original !== undefined) {
     return original._tag === "AllTargetsFailedError"
-      ? original.attempts.at(-1)?.error ?? new E.ServerError({ ...fieldsOf(error, origin), shouldRetry: false })
+      ? (original.attempts.at(-1)?.error ?? new E.ServerError({ ...fieldsOf(error, origin), shouldRetry: false }))
       : original
   }
   const reason = error.reason
@@ -169,8 +183,7 @@ export const fromAiError = (error: AiError.AiError, origin: Origin): E.AttemptEr
 
 const kindOf = { invalid: "InvalidKey", missing: "MissingKey", forbidden: "InsufficientPermissions" } as const
 
-const resetAt = (millis: number | undefined) =>
-  millis === undefined ? {} : { resetAt: DateTime.makeUnsafe(millis) }
+const resetAt = (millis: number | undefined) => (millis === undefined ? {} : { resetAt: DateTime.makeUnsafe(millis) })
 
 const reasonOf = (error: E.LLMError): AiError.AiErrorReason => {
   const description = error.message

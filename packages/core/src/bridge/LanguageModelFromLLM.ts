@@ -13,8 +13,8 @@ import type { CallControls, StreamOptions } from "../domain/Call.ts"
 import type { JsonObject } from "../domain/Json.ts"
 import type { Sampling } from "../domain/Request.ts"
 import { fromAiTool, type ToolChoice } from "../domain/Tool.ts"
-import { fromResponse } from "../internal/aiParts.ts"
-import { makeWriter } from "../internal/toAiStream.ts"
+import { fromResponse } from "./aiParts.ts"
+import { makeWriter } from "./toAiStream.ts"
 import type { LLMService } from "../LLM.ts"
 import { toAiError } from "./AiErrors.ts"
 
@@ -52,8 +52,10 @@ export const CurrentControls = Context.Reference<Controls>("@breakwater/core/Lan
  * )
  * ```
  */
-export const withControls = (controls: Controls) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.updateService(effect, CurrentControls, (outer) => ({ ...outer, ...controls }))
+export const withControls =
+  (controls: Controls) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.updateService(effect, CurrentControls, (outer) => ({ ...outer, ...controls }))
 
 const invalid = (method: string, reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module: "Breakwater", method, reason })
@@ -66,7 +68,8 @@ const translateTools = (request: LanguageModel.ProviderOptions, method: string) 
         method,
         new AiError.InvalidRequestError({
           parameter: "tools",
-          description: `Tool "${tool.name}" is defined by a provider. A call that may be answered by several ` +
+          description:
+            `Tool "${tool.name}" is defined by a provider. A call that may be answered by several ` +
             "providers cannot carry it; declare a tool of your own."
         })
       )
@@ -90,12 +93,12 @@ const translate = (
     ...translateTools(request, method),
     ...(format.type === "json"
       ? {
-        responseFormat: {
-          type: "json",
-          name: format.objectName,
-          schema: codecTransformer(format.schema).jsonSchema as JsonObject
+          responseFormat: {
+            type: "json",
+            name: format.objectName,
+            schema: codecTransformer(format.schema).jsonSchema as JsonObject
+          }
         }
-      }
       : {})
   }
 }
@@ -109,11 +112,16 @@ const prepared = (
     Effect.try({
       try: () => translate(options, controls, request, method),
       catch: (cause) =>
-        AiError.isAiError(cause) ? cause : invalid(
-          method,
-          new AiError.UnsupportedSchemaError({ description: cause instanceof Error ? cause.message : String(cause) })
-        )
-    }))
+        AiError.isAiError(cause)
+          ? cause
+          : invalid(
+              method,
+              new AiError.UnsupportedSchemaError({
+                description: cause instanceof Error ? cause.message : String(cause)
+              })
+            )
+    })
+  )
 
 /** Serves an `LLM` as a `LanguageModel`. */
 export const fromService = (
@@ -122,24 +130,25 @@ export const fromService = (
 ): Effect.Effect<LanguageModel.LanguageModel> =>
   LanguageModel.make({
     generateText: (request) =>
-      Effect.flatMap(
-        prepared(options, request, "generateText"),
-        ({ streamPolicy: _, ...call }) =>
-          Effect.mapBoth(llm.generate(call), {
-            onFailure: (error) => toAiError(error, "generateText"),
-            onSuccess: fromResponse
-          })
+      Effect.flatMap(prepared(options, request, "generateText"), ({ streamPolicy: _, ...call }) =>
+        Effect.mapBoth(llm.generate(call), {
+          onFailure: (error) => toAiError(error, "generateText"),
+          onSuccess: fromResponse
+        })
       ),
     streamText: (request) =>
-      Stream.unwrap(Effect.map(prepared(options, request, "streamText"), (call) =>
-        llm.stream(call).pipe(
-          Stream.mapError((error) => toAiError(error, "streamText")),
-          Stream.mapAccumArray(makeWriter, (writer, chunk) => {
-            const out: Array<AiResponse.StreamPartEncoded> = []
-            for (const part of chunk) writer.push(part, out)
-            return [writer, out] as const
-          })
-        ))),
+      Stream.unwrap(
+        Effect.map(prepared(options, request, "streamText"), (call) =>
+          llm.stream(call).pipe(
+            Stream.mapError((error) => toAiError(error, "streamText")),
+            Stream.mapAccumArray(makeWriter, (writer, chunk) => {
+              const out: Array<AiResponse.StreamPartEncoded> = []
+              for (const part of chunk) writer.push(part, out)
+              return [writer, out] as const
+            })
+          )
+        )
+      ),
     ...(options.codecTransformer === undefined ? {} : { codecTransformer: options.codecTransformer })
   })
 
@@ -169,7 +178,7 @@ export const embeddingModelFromService = (
 ): Effect.Effect<EmbeddingModel.EmbeddingModel> =>
   EmbeddingModel.make({
     // Requests of different tenants never share a batch.
-    batchKey: (context) => Context.get(context as Context.Context<any>, CurrentControls),
+    batchKey: (context) => Context.get(context, CurrentControls),
     embedMany: ({ inputs }) =>
       Effect.flatMap(CurrentControls, (controls) =>
         Effect.mapBoth(llm.embed({ ...options, ...callControls(controls), input: inputs }), {
@@ -178,5 +187,6 @@ export const embeddingModelFromService = (
             results: response.vectors as Array<Array<number>>,
             usage: { inputTokens: response.usage.inputTokens }
           })
-        }))
+        })
+      )
   })

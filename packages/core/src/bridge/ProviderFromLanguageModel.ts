@@ -5,10 +5,11 @@ import * as AiError from "effect/ai/AiError"
 import type * as EmbeddingModel from "effect/ai/EmbeddingModel"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
-import type * as AiResponse from "effect/ai/Response"
+import * as AiResponse from "effect/ai/Response"
 import * as ResponseIdTracker from "effect/ai/ResponseIdTracker"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type Message, textOf } from "../domain/Message.ts"
 import type { Capabilities } from "../domain/Model.ts"
@@ -16,8 +17,8 @@ import type { ProviderEmbedRequest, ProviderRequest } from "../domain/Request.ts
 import type { Embeddings, StreamPart, Turn } from "../domain/Response.ts"
 import { estimateTokens } from "../domain/Usage.ts"
 import { type AttemptError, InvalidRequestError, ServerError, StreamInterruptedError } from "../errors/LLMError.ts"
-import { toTurn } from "../internal/aiParts.ts"
-import { type Failed, isTerminal, makeReader, type Read, type Reader } from "../internal/fromAiStream.ts"
+import { toTurn } from "./aiParts.ts"
+import { type Failed, isTerminal, makeReader, type Read, type Reader } from "./fromAiStream.ts"
 import type { Provider } from "../LLMProvider.ts"
 import { fromAiError, type Origin } from "./AiErrors.ts"
 import { inertToolkit, schemaOf } from "./RequestParts.ts"
@@ -92,16 +93,20 @@ interface Bridge {
   readonly origin: (request: { readonly model: string }) => Origin
   /** The parameter that cannot be passed on, as an error. */
   readonly refuse: (request: ProviderRequest | ProviderEmbedRequest) => AttemptError | undefined
-  /** The services a request runs with. */
-  readonly services: (
-    request: ProviderRequest | ProviderEmbedRequest
-  ) => (context: Context.Context<never>) => Context.Context<never>
+  /** Services a request runs with, before those of its caller. */
+  readonly services: (request: ProviderRequest | ProviderEmbedRequest) => Context.Context<never>
 }
 
+// A response id belongs to one provider, and another may have given it: the model is always sent the whole prompt.
+const untracked = Context.make(ResponseIdTracker.ResponseIdTracker, {
+  clearUnsafe: () => undefined,
+  markParts: () => undefined,
+  prepareUnsafe: () => Option.none()
+}) as Context.Context<never>
+
 const makeBridge = (options: ProviderOptions): Bridge => {
-  const refused = options.unsupported === "ignore"
-    ? []
-    : parameters.filter((name) => !(options.supports ?? []).includes(name))
+  const refused =
+    options.unsupported === "ignore" ? [] : parameters.filter((name) => !(options.supports ?? []).includes(name))
   const origin = (request: { readonly model: string }): Origin => ({ provider: options.name, model: request.model })
   return {
     options,
@@ -111,7 +116,8 @@ const makeBridge = (options: ProviderOptions): Bridge => {
         if ((request as unknown as Record<Parameter, unknown>)[parameter] !== undefined) {
           return new InvalidRequestError({
             ...origin(request),
-            message: `The model behind provider "${options.name}" does not take ${parameter}: set it where the ` +
+            message:
+              `The model behind provider "${options.name}" does not take ${parameter}: set it where the ` +
               `model's Layer is built, pass it with the option "context", or choose unsupported: "ignore".`,
             parameter
           })
@@ -119,12 +125,7 @@ const makeBridge = (options: ProviderOptions): Bridge => {
       }
       return undefined
     },
-    services: (request) => {
-      const own = options.context?.(request)
-      // A response id belongs to one provider: what is asked of this one is always the whole prompt.
-      const without = Context.omit(ResponseIdTracker.ResponseIdTracker)
-      return own === undefined ? without as never : (context) => Context.merge(without(context as never), own)
-    }
+    services: (request) => Context.merge(untracked, options.context?.(request) ?? Context.empty())
   }
 }
 
@@ -133,18 +134,21 @@ const prepare = (bridge: Bridge, request: ProviderRequest) =>
   Effect.suspend(() => {
     const refused = bridge.refuse(request)
     if (refused !== undefined) return Effect.fail(refused)
-    const wrong = (parameter: string) => (cause: unknown): AttemptError =>
-      new InvalidRequestError({
-        ...bridge.origin(request),
-        message: cause instanceof Error ? cause.message : `The ${parameter} cannot be read.`,
-        parameter
-      })
+    const wrong =
+      (parameter: string) =>
+      (cause: unknown): AttemptError =>
+        new InvalidRequestError({
+          ...bridge.origin(request),
+          message: cause instanceof Error ? cause.message : `The ${parameter} cannot be read.`,
+          parameter
+        })
     const format = request.responseFormat
     return Effect.all({
       prompt: Effect.try({ try: () => Prompt.make(request.messages), catch: wrong("messages") }),
-      schema: format?.type === "json"
-        ? Effect.try({ try: () => schemaOf(format.schema), catch: wrong("responseFormat") })
-        : Effect.succeed(undefined)
+      schema:
+        format?.type === "json"
+          ? Effect.try({ try: () => schemaOf(format.schema), catch: wrong("responseFormat") })
+          : Effect.succeed(undefined)
     })
   })
 
@@ -161,12 +165,12 @@ const generate = (bridge: Bridge, model: LanguageModel.LanguageModel, request: P
     const origin = bridge.origin(request)
     const format = request.responseFormat
     const parts: Effect.Effect<ReadonlyArray<AiResponse.AnyPart>, AiError.AiError> = schema !== undefined &&
-        format?.type === "json"
+    format?.type === "json"
       ? Effect.map(
-        model.generateObject({ ...turnOptions(request, prompt), schema: schema.schema, objectName: format.name }),
-        // The model's own wire format of the object is not the caller's: the text is written anew from the value.
-        (response) => replaceText(response.content, schema.encode(response.value))
-      )
+          model.generateObject({ ...turnOptions(request, prompt), schema: schema.schema, objectName: format.name }),
+          // The model's own wire format of the object is not the caller's: the text is written anew from the value.
+          (response) => replaceText(response.content, schema.encode(response.value))
+        )
       : Effect.map(model.generateText(turnOptions(request, prompt)), (response) => response.content)
     return parts.pipe(
       Effect.mapError((error) => fromAiError(error, origin)),
@@ -174,7 +178,7 @@ const generate = (bridge: Bridge, model: LanguageModel.LanguageModel, request: P
         const turn = toTurn(found, charactersIn(request.messages))
         return turn === undefined ? Effect.fail(endedInError(origin)) : Effect.succeed(turn)
       }),
-      Effect.updateContext(bridge.services(request))
+      Effect.provideContext(bridge.services(request))
     )
   })
 
@@ -183,7 +187,7 @@ const replaceText = (parts: ReadonlyArray<AiResponse.AnyPart>, text: string): Re
   const out: Array<AiResponse.AnyPart> = []
   parts.forEach((part, index) => {
     if (part.type !== "text") out.push(part)
-    else if (index === first) out.push({ ...part, text })
+    else if (index === first) out.push(AiResponse.makePart("text", { text, metadata: part.metadata }))
   })
   return out
 }
@@ -229,26 +233,31 @@ const stream = (bridge: Bridge, model: LanguageModel.LanguageModel, request: Pro
     const parts: Stream.Stream<AiResponse.AnyPart, AiError.AiError> = model.streamText(turnOptions(request, prompt))
     return parts.pipe(
       Stream.mapError((error) => streamError(error, reader, origin)),
-      Stream.mapAccumArray(() => reader, (state, chunk) => {
-        const out: Array<Read> = []
-        for (const part of chunk) state.push(part, out)
-        const last = out.at(-1)
-        if (last !== undefined && isTerminal(last)) end = last
-        return [state, out] as const
-      }),
+      Stream.mapAccumArray(
+        () => reader,
+        (state, chunk) => {
+          const out: Array<Read> = []
+          for (const part of chunk) state.push(part, out)
+          const last = out.at(-1)
+          if (last !== undefined && isTerminal(last)) end = last
+          return [state, out] as const
+        }
+      ),
       Stream.takeUntil(isTerminal),
       Stream.filter((part): part is StreamPart => part.type !== "failed"),
-      Stream.concat(Stream.suspend(() =>
-        end === undefined
-          ? Stream.fail(interrupted(reader, origin, "The stream ended before the model said that it was done."))
-          : end.type === "failed"
-          ? Stream.fail(inBand(end, reader, origin))
-          : Stream.empty
-      ))
+      Stream.concat(
+        Stream.suspend(() =>
+          end === undefined
+            ? Stream.fail(interrupted(reader, origin, "The stream ended before the model said that it was done."))
+            : end.type === "failed"
+              ? Stream.fail(inBand(end, reader, origin))
+              : Stream.empty
+        )
+      )
     )
   }
   return Stream.unwrap(Effect.map(prepare(bridge, request), ({ prompt }) => start(prompt))).pipe(
-    Stream.updateContext(bridge.services(request))
+    Stream.provideContext(bridge.services(request))
   )
 }
 
@@ -298,7 +307,7 @@ const embed = (bridge: Bridge, model: EmbeddingModel.EmbeddingModel, request: Pr
         }
       }),
       Effect.mapError((error) => fromAiError(error, bridge.origin(request))),
-      Effect.updateContext(bridge.services(request))
+      Effect.provideContext(bridge.services(request))
     )
   })
 

@@ -12,12 +12,15 @@ import type { JsonObject } from "../domain/Json.ts"
 import type { ToolDefinition } from "../domain/Tool.ts"
 
 /** A tool that takes and gives anything, and needs nothing. */
-export type InertTool = AiTool.Tool<string, {
-  readonly parameters: typeof Schema.Unknown
-  readonly success: typeof Schema.Unknown
-  readonly failure: typeof Schema.Never
-  readonly failureMode: "error"
-}>
+export type InertTool = AiTool.Tool<
+  string,
+  {
+    readonly parameters: typeof Schema.Unknown
+    readonly success: typeof Schema.Unknown
+    readonly failure: typeof Schema.Never
+    readonly failureMode: "error"
+  }
+>
 
 /** Tools that are declared and never run. */
 export type InertToolkit = Toolkit.WithHandler<Record<string, InertTool>>
@@ -38,14 +41,16 @@ export const inertToolkit = (definitions: ReadonlyArray<ToolDefinition>): InertT
   const tools: Record<string, InertTool> = {}
   for (const definition of definitions) tools[definition.name] = dynamicTool(definition)
   const handle = (name: string) =>
-    Effect.fail(AiError.make({
-      module: "Breakwater",
-      method: "inertToolkit",
-      reason: new AiError.ToolkitRequiredError({
-        pendingApprovals: [name],
-        description: "Approved tool calls must be run before the next model turn."
+    Effect.fail(
+      AiError.make({
+        module: "Breakwater",
+        method: "inertToolkit",
+        reason: new AiError.ToolkitRequiredError({
+          pendingApprovals: [name],
+          description: "Approved tool calls must be run before the next model turn."
+        })
       })
-    }))
+    )
   return { tools, handle } as unknown as InertToolkit
 }
 
@@ -58,7 +63,7 @@ export interface ObjectSchema {
 // An object that names its fields is closed: models with strict answers take no other.
 const close = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema =>
   schema["properties"] !== undefined &&
-    (schema["additionalProperties"] === undefined || schema["additionalProperties"] === true)
+  (schema["additionalProperties"] === undefined || schema["additionalProperties"] === true)
     ? { ...schema, additionalProperties: false }
     : schema
 

@@ -74,40 +74,40 @@ export const foreignPart = (part: Response.AnyPart): ForeignPart | undefined => 
     case "tool-call":
       return part.providerExecuted
         ? {
-          type: "tool-call",
-          id: part.id,
-          name: part.name,
-          params: part.params,
-          providerExecuted: true,
-          ...jsonMetadataField(part.metadata)
-        }
+            type: "tool-call",
+            id: part.id,
+            name: part.name,
+            params: part.params,
+            providerExecuted: true,
+            ...jsonMetadataField(part.metadata)
+          }
         : undefined
     case "tool-result":
       // The encoded result: the decoded one would be encoded once more on its way out.
       return part.providerExecuted && !part.preliminary
         ? {
-          type: "tool-result",
-          id: part.id,
-          name: part.name,
-          isFailure: part.isFailure,
-          result: part.encodedResult,
-          providerExecuted: true,
-          ...jsonMetadataField(part.metadata)
-        }
+            type: "tool-result",
+            id: part.id,
+            name: part.name,
+            isFailure: part.isFailure,
+            result: part.encodedResult,
+            providerExecuted: true,
+            ...jsonMetadataField(part.metadata)
+          }
         : undefined
     case "source": {
       const { id, title } = part
       return part.sourceType === "url"
         ? { type: "source", sourceType: "url", id, title, url: part.url.href, ...jsonMetadataField(part.metadata) }
         : {
-          type: "source",
-          sourceType: "document",
-          id,
-          title,
-          mediaType: part.mediaType,
-          ...(part.fileName === undefined ? {} : { fileName: part.fileName }),
-          ...jsonMetadataField(part.metadata)
-        }
+            type: "source",
+            sourceType: "document",
+            id,
+            title,
+            mediaType: part.mediaType,
+            ...(part.fileName === undefined ? {} : { fileName: part.fileName }),
+            ...jsonMetadataField(part.metadata)
+          }
     }
     default:
       return undefined
@@ -127,7 +127,7 @@ export const extraOf = (
 const foreignIn = (extra: Readonly<Record<string, unknown>> | undefined): Foreign => {
   const found = extra?.[extraKey] as Partial<Foreign> | undefined
   return {
-    parts: Array.isArray(found?.parts) ? found.parts as Foreign["parts"] : [],
+    parts: Array.isArray(found?.parts) ? (found.parts as Foreign["parts"]) : [],
     ...(found?.metadata === undefined ? {} : { metadata: found.metadata })
   }
 }
@@ -192,15 +192,13 @@ export const toTurn = (parts: ReadonlyArray<Response.AnyPart>, inputCharacters: 
 }
 
 /** How an answer came about, as metadata of its `finish` part under the name `breakwater`. */
-export const provenance = (
-  from: {
-    readonly requestId: string
-    readonly target: string
-    readonly attempts: ReadonlyArray<AttemptRecord>
-    readonly usage: LLMResponse["usage"]
-    readonly extra?: Readonly<Record<string, unknown>>
-  }
-): Response.ProviderMetadata => ({
+export const provenance = (from: {
+  readonly requestId: string
+  readonly target: string
+  readonly attempts: ReadonlyArray<AttemptRecord>
+  readonly usage: LLMResponse["usage"]
+  readonly extra?: Readonly<Record<string, unknown>>
+}): Response.ProviderMetadata => ({
   ...foreignIn(from.extra).metadata,
   breakwater: {
     requestId: from.requestId,
@@ -225,11 +223,13 @@ export const foreignPartsOf = (extra: Readonly<Record<string, unknown>> | undefi
 /** The response parts of a whole answer. */
 export const fromResponse = (response: LLMResponse): Array<Response.PartEncoded> => {
   const foreign = foreignPartsOf(response.extra)
-  const out: Array<Response.PartEncoded> = [{
-    type: "response-metadata",
-    ...(response.id === undefined ? {} : { id: response.id }),
-    modelId: response.model ?? response.target
-  }]
+  const out: Array<Response.PartEncoded> = [
+    {
+      type: "response-metadata",
+      ...(response.id === undefined ? {} : { id: response.id }),
+      modelId: response.model ?? response.target
+    }
+  ]
   let next = 0
   response.content.forEach((part, index) => {
     for (let kept = foreign[next]; kept !== undefined && kept.at <= index; kept = foreign[++next]) out.push(kept.part)
@@ -237,8 +237,8 @@ export const fromResponse = (response: LLMResponse): Array<Response.PartEncoded>
       part.type === "text"
         ? part
         : part.type === "file"
-        ? toAiFile(part, index)
-        : { ...part, ...jsonMetadataField(part.metadata) } as Response.PartEncoded
+          ? toAiFile(part, index)
+          : ({ ...part, ...jsonMetadataField(part.metadata) } as Response.PartEncoded)
     )
   })
   for (const kept of foreign.slice(next)) out.push(kept.part)

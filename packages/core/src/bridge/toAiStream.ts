@@ -57,7 +57,7 @@ export const makeWriter = (): Writer => {
     target ??= part.target
     commit(out)
     close(out)
-    for (const toolId of [...openTools]) endTool(toolId, out)
+    for (const toolId of openTools) endTool(toolId, out)
     for (const kept of foreignPartsOf(part.extra)) out.push(kept.part)
     out.push({ type: "finish", reason: part.reason, usage: toAiUsage(part.usage), metadata: provenance(part) })
   }
