@@ -1,4 +1,5 @@
 export * as Attempt from "./domain/Attempt.ts"
+export * as BreakerStore from "./store/BreakerStore.ts"
 export * as Budget from "./policy/Budget.ts"
 export * as Bulkhead from "./policy/Bulkhead.ts"
 export * as Call from "./domain/Call.ts"
