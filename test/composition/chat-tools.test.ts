@@ -37,6 +37,15 @@ const services: ReadonlyArray<
       LLM.layerPreset("interactive", { targets: [`${provider.name}/m`] }).pipe(
         Layer.provide(LLMProvider.layerOf(provider))
       )
+  ],
+  [
+    "the whole pipeline before another LanguageModel",
+    (provider) =>
+      LLM.layerPreset("interactive", { targets: ["inner/m"] }).pipe(
+        Layer.provide(LLMProvider.layer(LanguageModelBridge.layerProvider({ name: "inner" }))),
+        Layer.provide(LanguageModelBridge.layerLanguageModel()),
+        Layer.provide(layerRetrying(provider, 1))
+      )
   ]
 ]
 

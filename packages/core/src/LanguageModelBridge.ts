@@ -25,7 +25,8 @@ export {
   CurrentControls,
   type EmbeddingModelOptions,
   type LanguageModelOptions,
-  withControls
+  withControls,
+  withControlsStream
 } from "./bridge/LanguageModelFromLLM.ts"
 export { fromModels, type Models, type Parameter, type ProviderOptions } from "./bridge/ProviderFromLanguageModel.ts"
 
@@ -39,15 +40,12 @@ export { fromModels, type Models, type Parameter, type ProviderOptions } from ".
  * `InvalidRequestError` unless the options say otherwise (see {@link ProviderOptions}). Objects are not
  * streamed by `effect/ai`: a streamed call with a JSON format answers in one piece.
  */
-export const provider = (
-  options: ProviderOptions
-): Effect.Effect<Provider, never, LanguageModel.LanguageModel> =>
+export const provider = (options: ProviderOptions): Effect.Effect<Provider, never, LanguageModel.LanguageModel> =>
   Effect.map(LanguageModel.LanguageModel, (languageModel) => fromModels({ languageModel }, options))
 
 /** {@link provider} as a Layer. */
-export const layerProvider = (
-  options: ProviderOptions
-): Layer.Layer<LLMProvider, never, LanguageModel.LanguageModel> => Layer.effect(LLMProvider, provider(options))
+export const layerProvider = (options: ProviderOptions): Layer.Layer<LLMProvider, never, LanguageModel.LanguageModel> =>
+  Layer.effect(LLMProvider, provider(options))
 
 /** A provider that asks the `EmbeddingModel` in the context. It has no model for text. */
 export const embeddingProvider = (
@@ -74,9 +72,7 @@ export const layerEmbeddingProvider = (
  * The calls have been retried already: a retry around them multiplies the attempts. Tools that a provider defines
  * (its own web search, say) are refused, since another provider may have to answer.
  */
-export const languageModel = (
-  options?: LanguageModelOptions
-): Effect.Effect<LanguageModel.LanguageModel, never, LLM> =>
+export const languageModel = (options?: LanguageModelOptions): Effect.Effect<LanguageModel.LanguageModel, never, LLM> =>
   Effect.flatMap(LLM, (llm) => fromService(llm, options))
 
 /** {@link languageModel} as a Layer. */

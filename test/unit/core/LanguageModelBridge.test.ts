@@ -6,6 +6,7 @@ import * as EmbeddingModel from "effect/ai/EmbeddingModel"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import * as ResponseIdTracker from "effect/ai/ResponseIdTracker"
+import * as Telemetry from "effect/ai/Telemetry"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Context from "effect/Context"
@@ -196,6 +197,51 @@ describe("a LanguageModel as a provider", () => {
       )
       expect(error).toMatchObject({ _tag: "StructuredOutputError", rawText: '{"age":"old"}', provider: "inner" })
       expect(error._tag === "StructuredOutputError" && error.issues.length).toBeGreaterThan(0)
+    })
+  )
+
+  it.effect("lets a model call a tool before it gives the object", () =>
+    Effect.gen(function* () {
+      const { provider } = providerOf(
+        {
+          parts: [{ type: "tool-call", id: "c1", name: "weather", params: { city: "Ulm" } }, finishPart("tool-calls")]
+        },
+        { parts: [{ type: "text", text: "no object" }, finishPart()] }
+      )
+      const asked = request({
+        tools: [weather],
+        responseFormat: { type: "json", name: "x", schema: { type: "object", properties: { a: { type: "number" } } } }
+      })
+      expect(yield* provider.generate(asked)).toEqual({
+        content: [{ type: "tool-call", id: "c1", name: "weather", params: { city: "Ulm" } }],
+        finishReason: "tool-calls",
+        usage: { inputTokens: 7, outputTokens: 3 }
+      })
+      expect((yield* Effect.flip(provider.generate(asked)))._tag).toBe("StructuredOutputError")
+    })
+  )
+
+  it.effect("shows what a model said to the span transformer of the caller, too", () =>
+    Effect.gen(function* () {
+      const { provider } = providerOf({ parts: [{ type: "text", text: '{"a":1}' }, finishPart()] })
+      let seen = 0
+      yield* provider
+        .generate(
+          request({
+            tools: [weather],
+            responseFormat: {
+              type: "json",
+              name: "x",
+              schema: { type: "object", properties: { a: { type: "number" } } }
+            }
+          })
+        )
+        .pipe(
+          Effect.provideService(Telemetry.CurrentSpanTransformer, (options) => {
+            seen += options.response.length
+          })
+        )
+      expect(seen).toBe(2)
     })
   )
 
@@ -589,6 +635,20 @@ describe("a stream of a LanguageModel", () => {
     })
   )
 
+  it.effect("is a call of its own each time it is run", () =>
+    Effect.gen(function* () {
+      const { asked, provider } = providerOf(
+        { parts: [{ type: "text-delta", id: "t", delta: "lost" }] },
+        { parts: [{ type: "text-delta", id: "t", delta: "kept" }, finishPart()] }
+      )
+      const stream = provider.stream(request())
+      expect(asked.length).toBe(0)
+      expect((yield* collect(stream)).error).toMatchObject({ partialText: "lost" })
+      expect(yield* collect(stream)).toMatchObject({ types: ["text-delta", "finish"], error: undefined })
+      expect(asked.length).toBe(2)
+    })
+  )
+
   it.effect("may fail in the band, after what it has already said", () =>
     Effect.gen(function* () {
       const said = { type: "text-delta", id: "t", delta: "Hi" } as const
@@ -925,8 +985,9 @@ describe("an LLM as a LanguageModel", () => {
           LanguageModelBridge.withControls({ context: { tenant: "two" } }),
           LanguageModelBridge.withControls({ requestId: "r9" })
         )
-        yield* Stream.runDrain(LanguageModel.streamText({ prompt: "c" })).pipe(
-          LanguageModelBridge.withControls({ context: { tenant: "three" } })
+        yield* LanguageModel.streamText({ prompt: "c" }).pipe(
+          LanguageModelBridge.withControlsStream({ context: { tenant: "three" } }),
+          Stream.runDrain
         )
       })
       yield* Effect.provide(program, layer)

@@ -57,6 +57,12 @@ export const withControls =
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.updateService(effect, CurrentControls, (outer) => ({ ...outer, ...controls }))
 
+/** {@link withControls} for a stream: the calls are made when it is run. */
+export const withControlsStream =
+  (controls: Controls) =>
+  <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, E, R> =>
+    Stream.updateService(stream, CurrentControls, (outer) => ({ ...outer, ...controls }))
+
 const invalid = (method: string, reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module: "Breakwater", method, reason })
 

@@ -7,6 +7,7 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import * as AiResponse from "effect/ai/Response"
 import * as ResponseIdTracker from "effect/ai/ResponseIdTracker"
+import * as Telemetry from "effect/ai/Telemetry"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -21,7 +22,7 @@ import { toTurn } from "./aiParts.ts"
 import { type Failed, isTerminal, makeReader, type Read, type Reader } from "./fromAiStream.ts"
 import type { Provider } from "../LLMProvider.ts"
 import { fromAiError, type Origin } from "./AiErrors.ts"
-import { inertToolkit, schemaOf } from "./RequestParts.ts"
+import { inertToolkit, type ObjectSchema, schemaOf } from "./RequestParts.ts"
 
 /** A field of a request that a `LanguageModel` has no option for. */
 export type Parameter =
@@ -163,15 +164,9 @@ const turnOptions = (request: ProviderRequest, prompt: Prompt.Prompt) => ({
 const generate = (bridge: Bridge, model: LanguageModel.LanguageModel, request: ProviderRequest) =>
   Effect.flatMap(prepare(bridge, request), ({ prompt, schema }): Effect.Effect<Turn, AttemptError> => {
     const origin = bridge.origin(request)
-    const format = request.responseFormat
-    const parts: Effect.Effect<ReadonlyArray<AiResponse.AnyPart>, AiError.AiError> = schema !== undefined &&
-    format?.type === "json"
-      ? Effect.map(
-          model.generateObject({ ...turnOptions(request, prompt), schema: schema.schema, objectName: format.name }),
-          // The model's own wire format of the object is not the caller's: the text is written anew from the value.
-          (response) => replaceText(response.content, schema.encode(response.value))
-        )
-      : Effect.map(model.generateText(turnOptions(request, prompt)), (response) => response.content)
+    const parts: Effect.Effect<ReadonlyArray<AiResponse.AnyPart>, AiError.AiError> = schema === undefined
+      ? Effect.map(model.generateText(turnOptions(request, prompt)), (response) => response.content)
+      : generateObject(model, request, prompt, schema)
     return parts.pipe(
       Effect.mapError((error) => fromAiError(error, origin)),
       Effect.flatMap((found) => {
@@ -179,6 +174,43 @@ const generate = (bridge: Bridge, model: LanguageModel.LanguageModel, request: P
         return turn === undefined ? Effect.fail(endedInError(origin)) : Effect.succeed(turn)
       }),
       Effect.provideContext(bridge.services(request))
+    )
+  })
+
+const generateObject = (
+  model: LanguageModel.LanguageModel,
+  request: ProviderRequest,
+  prompt: Prompt.Prompt,
+  schema: ObjectSchema
+): Effect.Effect<ReadonlyArray<AiResponse.AnyPart>, AiError.AiError> => {
+  const objectName = request.responseFormat?.type === "json" ? request.responseFormat.name : undefined
+  const asked = Effect.map(
+    model.generateObject({ ...turnOptions(request, prompt), schema: schema.schema, objectName }),
+    // The model's own wire format of the object is not the caller's: the text is written anew from the value.
+    (response) => replaceText(response.content, schema.encode(response.value))
+  )
+  return (request.tools ?? []).length === 0 ? asked : orToolCalls(asked)
+}
+
+/**
+ * A model that may call tools may call one instead of giving the object. `generateObject` fails then, and shows what
+ * the model said to the transformer of its span only.
+ */
+const orToolCalls = (
+  asked: Effect.Effect<ReadonlyArray<AiResponse.AnyPart>, AiError.AiError>
+): Effect.Effect<ReadonlyArray<AiResponse.AnyPart>, AiError.AiError> =>
+  Effect.flatMap(Effect.serviceOption(Telemetry.CurrentSpanTransformer), (outer) => {
+    let said: ReadonlyArray<AiResponse.AnyPart> = []
+    return asked.pipe(
+      Effect.provideService(Telemetry.CurrentSpanTransformer, (options) => {
+        said = options.response
+        if (Option.isSome(outer)) outer.value(options)
+      }),
+      Effect.catch((error) =>
+        error.reason._tag === "StructuredOutputError" && said.some((part) => part.type === "tool-call")
+          ? Effect.succeed(said)
+          : Effect.fail(error)
+      )
     )
   })
 
