@@ -107,43 +107,52 @@ const build = (name: string, options: Options): Scripted => {
     return answer
   }
 
+  // A call is booked where it cannot be interrupted, so that it is always booked out again.
   const whole = <A>(
     operation: "generate" | "embed",
     request: AnyRequest,
     answer: (step: Step) => Effect.Effect<A, LLMError.AttemptError>
   ): Effect.Effect<A, LLMError.AttemptError> =>
-    Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      const call = recorder.begin(operation, request, clock)
-      const step = stepFor(request, recorder.count)
-      if (step.program.immediate) {
-        recorder.end(call, "success", clock)
-        return answer(step)
-      }
-      return Effect.onExit(playWhole(step.program, name, request.model, () => answer(step)), (exit) => {
-        recorder.end(call, exit._tag === "Success" ? "success" : outcomeOf(exit.cause), clock)
-        return Effect.void
+    Effect.uninterruptibleMask((restore) =>
+      Effect.withFiber((fiber) => {
+        const clock = fiber.getRef(Clock.Clock)
+        const call = recorder.begin(operation, request, clock)
+        const step = stepFor(request, recorder.count)
+        if (step.program.immediate) {
+          recorder.end(call, "success", clock)
+          return answer(step)
+        }
+        return Effect.onExit(restore(playWhole(step.program, name, request.model, () => answer(step))), (exit) => {
+          recorder.end(call, exit._tag === "Success" ? "success" : outcomeOf(exit.cause), clock)
+          return Effect.void
+        })
       })
-    })
+    )
 
   const streamed = (request: Request.ProviderRequest): Stream.Stream<Response.StreamPart, LLMError.AttemptError> =>
     Stream.unwrap(Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
-      const call = recorder.begin("stream", request, clock)
-      const step = stepFor(request, recorder.count)
-      if (step.program.turn === undefined && step.program.immediate) {
-        recorder.end(call, "died", clock)
-        return Effect.die(new Error("this step answers embed calls only"))
-      }
-      let reachedEnd = false
-      const parts = Stream.fromPull(playStream(step.program, name, request.model, () => {
-        reachedEnd = true
-      }))
-      return Effect.succeed(Stream.onExit(parts, (exit) => {
-        const ended = reachedEnd ? "success" : "interrupted"
-        recorder.end(call, exit._tag === "Success" ? ended : outcomeOf(exit.cause), clock)
-        return Effect.void
-      }))
+      let outcome: RecordedCall["outcome"] = "interrupted"
+      return Effect.map(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const call = recorder.begin("stream", request, clock)
+            return { call, step: stepFor(request, recorder.count) }
+          }),
+          ({ call }) => Effect.sync(() => recorder.end(call, outcome, clock))
+        ),
+        ({ step }) => {
+          const parts = step.program.turn === undefined && step.program.immediate
+            ? Stream.die(new Error("this step answers embed calls only"))
+            : Stream.fromPull(playStream(step.program, name, request.model, () => {
+              outcome = "success"
+            }))
+          return Stream.tapCause(parts, (cause) =>
+            Effect.sync(() => {
+              outcome = outcomeOf(cause)
+            }))
+        }
+      )
     }))
 
   const provider: LLMProvider.Provider = {
