@@ -15,7 +15,8 @@ import {
   fromService,
   type LanguageModelOptions
 } from "./bridge/LanguageModelFromLLM.ts"
-import { fromModels, type ProviderOptions } from "./bridge/ProviderFromLanguageModel.ts"
+import { fromModels } from "./bridge/ProviderFromLanguageModel.ts"
+import type { ProviderOptions } from "./bridge/ProviderOptions.ts"
 import { LLM } from "./LLM.ts"
 import { LLMProvider, type Provider } from "./LLMProvider.ts"
 
@@ -28,7 +29,8 @@ export {
   withControls,
   withControlsStream
 } from "./bridge/LanguageModelFromLLM.ts"
-export { fromModels, type Models, type Parameter, type ProviderOptions } from "./bridge/ProviderFromLanguageModel.ts"
+export { fromModels, type Models } from "./bridge/ProviderFromLanguageModel.ts"
+export type { Parameter, ProviderOptions } from "./bridge/ProviderOptions.ts"
 
 /**
  * A provider that asks the `LanguageModel` in the context, one model turn a call.

@@ -6,9 +6,7 @@ import type * as EmbeddingModel from "effect/ai/EmbeddingModel"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import * as AiResponse from "effect/ai/Response"
-import * as ResponseIdTracker from "effect/ai/ResponseIdTracker"
 import * as Telemetry from "effect/ai/Telemetry"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -22,60 +20,8 @@ import { toTurn } from "./aiParts.ts"
 import { type Failed, isTerminal, makeReader, type Read, type Reader } from "./fromAiStream.ts"
 import type { Provider } from "../LLMProvider.ts"
 import { fromAiError, type Origin } from "./AiErrors.ts"
+import { type Bridge, makeBridge, type ProviderOptions } from "./ProviderOptions.ts"
 import { inertToolkit, type ObjectSchema, schemaOf } from "./RequestParts.ts"
-
-/** A field of a request that a `LanguageModel` has no option for. */
-export type Parameter =
-  | "temperature"
-  | "topP"
-  | "topK"
-  | "maxTokens"
-  | "stop"
-  | "seed"
-  | "presencePenalty"
-  | "frequencyPenalty"
-  | "reasoning"
-  | "user"
-  | "extra"
-  | "dimensions"
-
-const parameters: ReadonlyArray<Parameter> = [
-  "temperature",
-  "topP",
-  "topK",
-  "maxTokens",
-  "stop",
-  "seed",
-  "presencePenalty",
-  "frequencyPenalty",
-  "reasoning",
-  "user",
-  "extra",
-  "dimensions"
-]
-
-/** How a model becomes a provider. */
-export interface ProviderOptions {
-  /** The first half of `provider/model`: not empty, without a slash. */
-  readonly name: string
-  /** What the model can do. Default: tools and JSON answers, as far as the model does them. */
-  readonly capabilities?: Capabilities | ((model: string) => Capabilities)
-  /**
-   * A `LanguageModel` takes neither a model's name nor sampling parameters: they were fixed when its Layer was
-   * built. What happens to a request that sets a parameter not in `supports`:
-   *
-   * - `reject` (default): `InvalidRequestError`, naming the parameter, and nothing is sent
-   * - `ignore`: it is dropped
-   */
-  readonly unsupported?: "reject" | "ignore"
-  /** Parameters that `context` passes on. */
-  readonly supports?: ReadonlyArray<Parameter>
-  /**
-   * Services for one request: how packages for `effect/ai` take a model's name and sampling parameters
-   * call by call (a `Config` service of the package).
-   */
-  readonly context?: (request: ProviderRequest | ProviderEmbedRequest) => Context.Context<never>
-}
 
 /** The models behind a provider: one for text, one for vectors, or both. */
 export interface Models {
@@ -87,47 +33,6 @@ const charactersIn = (messages: ReadonlyArray<Message>): number => {
   let characters = 0
   for (const message of messages) characters += textOf(message).length
   return characters
-}
-
-interface Bridge {
-  readonly options: ProviderOptions
-  readonly origin: (request: { readonly model: string }) => Origin
-  /** The parameter that cannot be passed on, as an error. */
-  readonly refuse: (request: ProviderRequest | ProviderEmbedRequest) => AttemptError | undefined
-  /** Services a request runs with, before those of its caller. */
-  readonly services: (request: ProviderRequest | ProviderEmbedRequest) => Context.Context<never>
-}
-
-// A response id belongs to one provider, and another may have given it: the model is always sent the whole prompt.
-const untracked = Context.make(ResponseIdTracker.ResponseIdTracker, {
-  clearUnsafe: () => undefined,
-  markParts: () => undefined,
-  prepareUnsafe: () => Option.none()
-}) as Context.Context<never>
-
-const makeBridge = (options: ProviderOptions): Bridge => {
-  const refused =
-    options.unsupported === "ignore" ? [] : parameters.filter((name) => !(options.supports ?? []).includes(name))
-  const origin = (request: { readonly model: string }): Origin => ({ provider: options.name, model: request.model })
-  return {
-    options,
-    origin,
-    refuse: (request) => {
-      for (const parameter of refused) {
-        if ((request as unknown as Record<Parameter, unknown>)[parameter] !== undefined) {
-          return new InvalidRequestError({
-            ...origin(request),
-            message:
-              `The model behind provider "${options.name}" does not take ${parameter}: set it where the ` +
-              `model's Layer is built, pass it with the option "context", or choose unsupported: "ignore".`,
-            parameter
-          })
-        }
-      }
-      return undefined
-    },
-    services: (request) => Context.merge(untracked, options.context?.(request) ?? Context.empty())
-  }
 }
 
 /** What the model is asked: everything that can be wrong with the request is found here, before anything is sent. */

@@ -12,7 +12,7 @@ import type { JsonObject } from "../domain/Json.ts"
 import type { ToolDefinition } from "../domain/Tool.ts"
 
 /** A tool that takes and gives anything, and needs nothing. */
-export type InertTool = AiTool.Tool<
+type InertTool = AiTool.Tool<
   string,
   {
     readonly parameters: typeof Schema.Unknown

@@ -10,7 +10,7 @@ import type { ContentPart, Turn } from "../domain/Response.ts"
 import { fromAiFinishReason, fromAiUsage, toAiUsage } from "./aiUsage.ts"
 
 /** The field of `extra` under which parts of `effect/ai` travel that a {@link Turn} has no place for. */
-export const extraKey = "effect/ai"
+const extraKey = "effect/ai"
 
 /** Sources, and calls and results of tools that the provider ran itself. */
 export type ForeignPart =
@@ -150,7 +150,7 @@ const contentOf = (part: Response.AnyPart): ContentPart | undefined => {
 }
 
 /** Characters of an answer that a model had to write. */
-export const charactersOf = (content: ReadonlyArray<ContentPart>): number => {
+const charactersOf = (content: ReadonlyArray<ContentPart>): number => {
   let characters = 0
   for (const part of content) {
     if (part.type === "text" || part.type === "reasoning") characters += part.text.length
