@@ -34,20 +34,24 @@ describe("the dependency rules", () => {
     expect(violations(files)).toEqual([])
   })
 
-  it("keep the domain free of errors, but for the files named with a reason", () => {
-    const source = 'import type { LLMError } from "../errors/LLMError.ts"'
+  it("keep the domain free of errors, but for their types and the files named with a reason", () => {
+    const source = 'import { LLMError } from "../errors/LLMError.ts"'
     expect(
-      violations({ "packages/core/src/domain/Usage.ts": source, "packages/core/src/domain/Event.ts": source })
-    ).toEqual(['packages/core/src/domain/Usage.ts:1 "../errors/LLMError.ts": domain may not import errors'])
+      violations({
+        "packages/core/src/domain/Usage.ts": source,
+        "packages/core/src/domain/Call.ts": source,
+        "packages/core/src/domain/Event.ts": source.replace("import", "import type")
+      })
+    ).toEqual(['packages/core/src/domain/Usage.ts:1 "../errors/LLMError.ts": domain may import only types of errors'])
   })
 
   it("tell a type from a value", () => {
     const files = {
-      "packages/core/src/internal/a.ts": 'import type { Usage } from "../domain/Usage.ts"',
-      "packages/core/src/internal/b.ts": 'import { Usage } from "../domain/Usage.ts"'
+      "packages/core/src/routing/a.ts": 'import type { Retry } from "../policy/Retry.ts"',
+      "packages/core/src/routing/b.ts": 'import { Retry } from "../policy/Retry.ts"'
     }
     expect(violations(files)).toEqual([
-      'packages/core/src/internal/b.ts:1 "../domain/Usage.ts": internal may import only types of domain'
+      'packages/core/src/routing/b.ts:1 "../policy/Retry.ts": routing may import only types of policy'
     ])
   })
 

@@ -31,12 +31,6 @@ const origin = {
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** What every member can do beside its fields. */
-export interface Retryable {
-  /** Whether the same target is worth asking again: the provider's explicit word, or else the table of dispositions. */
-  readonly isRetryable: boolean
-}
-
 /** Too many requests or tokens, by the provider's count or by a local limit. */
 export class RateLimitError extends Schema.TaggedError<RateLimitError>("@breakwater/core/RateLimitError")("RateLimitError", {
   ...origin,
@@ -45,27 +39,37 @@ export class RateLimitError extends Schema.TaggedError<RateLimitError>("@breakwa
   key: Schema.optionalKey(Schema.String),
   limit: Schema.optionalKey(Schema.Finite),
   limits: Schema.optionalKey(RateLimits)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The account has nothing left: no money, or a limit that lasts for days. Waiting does not help. */
 export class QuotaExhaustedError extends Schema.TaggedError<QuotaExhaustedError>("@breakwater/core/QuotaExhaustedError")("QuotaExhaustedError", {
   ...origin,
   /** When the quota is renewed, in milliseconds since 1970. */
   resetsAt: Schema.optionalKey(Schema.Finite)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The provider has no capacity at the moment (503, 529). */
-export class ModelOverloadError extends Schema.TaggedError<ModelOverloadError>("@breakwater/core/ModelOverloadError")("ModelOverloadError", origin) {}
+export class ModelOverloadError extends Schema.TaggedError<ModelOverloadError>("@breakwater/core/ModelOverloadError")("ModelOverloadError", origin) {
+  declare readonly isRetryable: boolean
+}
 
 /** The provider failed inside. */
-export class ServerError extends Schema.TaggedError<ServerError>("@breakwater/core/ServerError")("ServerError", origin) {}
+export class ServerError extends Schema.TaggedError<ServerError>("@breakwater/core/ServerError")("ServerError", origin) {
+  declare readonly isRetryable: boolean
+}
 
 /** The connection failed before an answer was read. */
 export class TransportError extends Schema.TaggedError<TransportError>("@breakwater/core/TransportError")("TransportError", {
   ...origin,
   phase: Schema.Literals(["dns", "connect", "tls", "write", "read", "reset"]),
   cause: Schema.optionalKey(Schema.Defect())
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /**
  * A wait was longer than allowed. `phase` says which: making the connection, waiting for the first token,
@@ -75,7 +79,9 @@ export class RequestTimeoutError extends Schema.TaggedError<RequestTimeoutError>
   ...origin,
   phase: Schema.Literals(["connect", "firstToken", "idle", "total"]),
   limit: Schema.Duration
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** A stream broke off before its end. What had arrived is here. */
 export class StreamInterruptedError extends Schema.TaggedError<StreamInterruptedError>("@breakwater/core/StreamInterruptedError")("StreamInterruptedError", {
@@ -83,21 +89,27 @@ export class StreamInterruptedError extends Schema.TaggedError<StreamInterrupted
   partialText: Schema.String,
   parts: Schema.Array(StreamPart),
   cause: Schema.optionalKey(Schema.Defect())
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The provider answered something that is not an answer. */
 export class InvalidResponseError extends Schema.TaggedError<InvalidResponseError>("@breakwater/core/InvalidResponseError")("InvalidResponseError", {
   ...origin,
   /** The beginning of the body, at most 500 characters. */
   excerpt: Schema.optionalKey(Schema.String)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** Prompt and answer do not fit the model's window. The numbers are there if the provider named them. */
 export class ContextLengthError extends Schema.TaggedError<ContextLengthError>("@breakwater/core/ContextLengthError")("ContextLengthError", {
   ...origin,
   maxTokens: Schema.optionalKey(Count),
   requestedTokens: Schema.optionalKey(Count)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The provider refused the prompt, or cut off the answer, for its content. */
 export class ContentFilterError extends Schema.TaggedError<ContentFilterError>("@breakwater/core/ContentFilterError")("ContentFilterError", {
@@ -106,22 +118,30 @@ export class ContentFilterError extends Schema.TaggedError<ContentFilterError>("
   categories: Schema.optionalKey(Schema.Array(Schema.String)),
   /** The provider's reason, in its words. */
   reason: Schema.optionalKey(Schema.String)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The provider does not accept the key. */
 export class AuthenticationError extends Schema.TaggedError<AuthenticationError>("@breakwater/core/AuthenticationError")("AuthenticationError", {
   ...origin,
   kind: Schema.Literals(["missing", "invalid", "forbidden"])
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The provider has no such model, or not for this account. */
-export class ModelNotFoundError extends Schema.TaggedError<ModelNotFoundError>("@breakwater/core/ModelNotFoundError")("ModelNotFoundError", origin) {}
+export class ModelNotFoundError extends Schema.TaggedError<ModelNotFoundError>("@breakwater/core/ModelNotFoundError")("ModelNotFoundError", origin) {
+  declare readonly isRetryable: boolean
+}
 
 /** The request itself is wrong, found by this library or by the provider. `parameter` names the field. */
 export class InvalidRequestError extends Schema.TaggedError<InvalidRequestError>("@breakwater/core/InvalidRequestError")("InvalidRequestError", {
   ...origin,
   parameter: Schema.optionalKey(Schema.String)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The answer does not satisfy the schema that was asked for. */
 export class StructuredOutputError extends Schema.TaggedError<StructuredOutputError>("@breakwater/core/StructuredOutputError")("StructuredOutputError", {
@@ -130,13 +150,17 @@ export class StructuredOutputError extends Schema.TaggedError<StructuredOutputEr
   issues: Schema.Array(Schema.String),
   rawText: Schema.String,
   usage: Schema.optionalKey(Usage)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The circuit breaker of a target is open: it has failed too often lately. */
 export class CircuitOpenError extends Schema.TaggedError<CircuitOpenError>("@breakwater/core/CircuitOpenError")("CircuitOpenError", {
   ...origin,
   key: Schema.String
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** Too many calls are under way, and the queue is full or the wait too long. */
 export class BulkheadFullError extends Schema.TaggedError<BulkheadFullError>("@breakwater/core/BulkheadFullError")("BulkheadFullError", {
@@ -146,7 +170,9 @@ export class BulkheadFullError extends Schema.TaggedError<BulkheadFullError>("@b
   queued: Count,
   /** How long this one had waited. */
   waited: Schema.Duration
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The call could cost more than is left. Amounts are whole nano-dollars, as decimal texts in the encoded form. */
 export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>("@breakwater/core/BudgetExceededError")("BudgetExceededError", {
@@ -159,29 +185,39 @@ export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>
   needed: Schema.BigInt,
   /** When the budget is renewed, in milliseconds since 1970. */
   resetsAt: Schema.optionalKey(Schema.Finite)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** A guard refused the prompt. Names the rules, never the text they matched. */
 export class InputRejectedError extends Schema.TaggedError<InputRejectedError>("@breakwater/core/InputRejectedError")("InputRejectedError", {
   ...origin,
   rules: Schema.Array(Schema.String)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** A guard refused the answer. Names the rules, never the text they matched. */
 export class OutputRejectedError extends Schema.TaggedError<OutputRejectedError>("@breakwater/core/OutputRejectedError")("OutputRejectedError", {
   ...origin,
   rules: Schema.Array(Schema.String)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The time for the whole call is over: all attempts and waits together. */
 export class DeadlineExceededError extends Schema.TaggedError<DeadlineExceededError>("@breakwater/core/DeadlineExceededError")("DeadlineExceededError", {
   ...origin,
   elapsed: Schema.Duration,
   limit: Schema.Duration
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The price of a model is not known, so a budget cannot be kept. */
-export class UnpricedModelError extends Schema.TaggedError<UnpricedModelError>("@breakwater/core/UnpricedModelError")("UnpricedModelError", origin) {}
+export class UnpricedModelError extends Schema.TaggedError<UnpricedModelError>("@breakwater/core/UnpricedModelError")("UnpricedModelError", origin) {
+  declare readonly isRetryable: boolean
+}
 
 /** A store of policy state failed. */
 export class StoreError extends Schema.TaggedError<StoreError>("@breakwater/core/StoreError")("StoreError", {
@@ -189,7 +225,9 @@ export class StoreError extends Schema.TaggedError<StoreError>("@breakwater/core
   store: Schema.String,
   operation: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** Every error one attempt can end with. */
 export const AttemptError = Schema.Union([
@@ -233,13 +271,16 @@ export type FailedAttempt = typeof FailedAttempt.Type
 export class AllTargetsFailedError extends Schema.TaggedError<AllTargetsFailedError>("@breakwater/core/AllTargetsFailedError")("AllTargetsFailedError", {
   ...origin,
   attempts: Schema.Array(FailedAttempt)
-}) {}
+}) {
+  declare readonly isRetryable: boolean
+}
 
 /** The closed union, as a schema: errors can be stored and sent. */
 export const LLMError = Schema.Union([...AttemptError.members, AllTargetsFailedError])
 export type LLMError = typeof LLMError.Type
 export type LLMErrorTag = LLMError["_tag"]
 
+// Whether the same target is worth asking again: the provider's explicit word, or else the table.
 for (const member of LLMError.members) {
   Object.defineProperty(member.prototype, "isRetryable", {
     configurable: true,

@@ -4,7 +4,7 @@
 import type * as Clock from "effect/Clock"
 import type * as Fiber from "effect/Fiber"
 import { EventSink, type PolicyEvent } from "../domain/Event.ts"
-import type { CallObserver } from "../plan/Observer.ts"
+import type { CallObserver } from "../domain/Observer.ts"
 import * as Spans from "./Spans.ts"
 
 /** The observer of one call, or `undefined` if nobody listens. A sink that throws harms nothing. */

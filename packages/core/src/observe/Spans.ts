@@ -16,7 +16,7 @@ import * as Tracer from "effect/Tracer"
 import type { AttemptCall, AttemptOutcome } from "../domain/Attempt.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "../domain/Request.ts"
 import type { Usage } from "../domain/Usage.ts"
-import type { AttemptObserver, CallEnd } from "../plan/Observer.ts"
+import type { AttemptObserver, CallEnd } from "../domain/Observer.ts"
 
 /** What the request span says from the start. */
 export interface RequestSpanOptions {

@@ -23,7 +23,7 @@ import type { Provider } from "../LLMProvider.ts"
 import type { DynamicTimeout } from "../policy/DynamicTimeout.ts"
 import * as Retry from "../policy/Retry.ts"
 import type { RetryBudgetService } from "../policy/RetryBudget.ts"
-import type { AttemptObserver, CallObserver } from "./Observer.ts"
+import type { AttemptObserver, CallObserver } from "../domain/Observer.ts"
 
 /** A target, resolved. */
 export interface PlanTarget {

@@ -58,7 +58,7 @@ export const retryingLLM = (provider: LLMProvider.Provider, attempts = 3): LLM.L
       ...(tools === undefined ? {} : { tools: Tool.fromInput(tools) })
     }
   }
-  const again = (error: LLMError.LLMError) => (error as LLMError.LLMError & LLMError.Retryable).isRetryable
+  const again = (error: LLMError.LLMError) => error.isRetryable
   return {
     generate: (options) => {
       const request = requestOf(options)

@@ -4,9 +4,9 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type { AttemptCall, AttemptOutcome } from "../domain/Attempt.ts"
-import type { AttemptRecord } from "../domain/Call.ts"
-import type { PolicyEvent } from "../domain/Event.ts"
+import type { AttemptCall, AttemptOutcome } from "./Attempt.ts"
+import type { AttemptRecord } from "./Call.ts"
+import type { PolicyEvent } from "./Event.ts"
 import type { LLMError } from "../errors/LLMError.ts"
 
 /** Observes one attempt. */
