@@ -70,9 +70,15 @@ export const toolCall = (name: string, params: unknown, options?: { readonly id?
     usage: usageOf((JSON.stringify(params) ?? "").length)
   })
 
-/** Answers `embed` with these vectors. Any other step that succeeds embeds each text as a vector of its own. */
-export const embeddings = (vectors: ReadonlyArray<ReadonlyArray<number>>, usage?: Usage.Usage): Step => {
-  const step = fromOps([], { vectors, usage: usage ?? { inputTokens: vectors.length, outputTokens: 0 } })
+/**
+ * Answers `embed` with these vectors, counting a token for each. Any other step that succeeds embeds each text as a
+ * vector of its own.
+ */
+export const embeddings = (value: Response.Embeddings | ReadonlyArray<ReadonlyArray<number>>): Step => {
+  const step = fromOps([], "vectors" in value ? value : {
+    vectors: value,
+    usage: { inputTokens: value.length, outputTokens: 0 }
+  })
   return { ...step, program: { ...step.program, turn: undefined } }
 }
 

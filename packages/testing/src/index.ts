@@ -1,5 +1,6 @@
 export * as Failures from "./Failures.ts"
 export * as FaultInjector from "./FaultInjector.ts"
 export * as ProviderContract from "./contract/ProviderContract.ts"
+export * as Recorder from "./Recorder.ts"
 export * as ScriptedProvider from "./ScriptedProvider.ts"
 export * as Upstream from "./upstream/Upstream.ts"
