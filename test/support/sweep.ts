@@ -68,8 +68,8 @@ export interface SweepRun {
 
 /**
  * Runs `make()` once for each of its operations, interrupting the whole at that operation, until a run is over
- * before its point is reached. With `yieldEvery`, fibers also give way after that many operations, so that they
- * interleave differently. Answers with the number of points.
+ * before its point is reached. With `yieldEvery` (at least 3: giving way takes two operations itself), fibers also
+ * give way after that many operations, so that they interleave differently. Answers with the number of points.
  */
 export const sweep = async (
   make: () => Effect.Effect<unknown, unknown>,
@@ -82,14 +82,14 @@ export const sweep = async (
     const base = new Scheduler.MixedScheduler()
     const scheduler: Scheduler.Scheduler = {
       executionMode: "async",
-      shouldYield: () => {
+      shouldYield: (fiber) => {
         if (root === undefined) return false
         operations++
         if (operations === point) {
           root.interruptUnsafe()
           return true
         }
-        return options.yieldEvery !== undefined && operations % options.yieldEvery === 0
+        return options.yieldEvery !== undefined && fiber.currentOpCount >= options.yieldEvery
       },
       makeDispatcher: () => base.makeDispatcher()
     }

@@ -10,8 +10,8 @@ import * as Fiber from "effect/Fiber"
 import { clockOf } from "./time.ts"
 
 /**
- * What an effect that was interrupted by its time limit comes to. Interruption is a request: an effect that
- * finished all the same has its result, and a defect is never swallowed.
+ * What an effect that was interrupted by its time limit comes to. If it ended otherwise first, that is its end, and
+ * a defect is never swallowed.
  */
 export const afterTimeout = <A, E, B, E2, R2>(
   exit: Exit.Exit<A, E>,

@@ -114,8 +114,8 @@ const limitOf = (duration: Duration.Input): number => {
  * Bounds an effect in time, and goes on with `orElse` where it takes longer.
  *
  * The effect runs in a fiber of its own, started at once; if it needs no waiting no timer is made. When the time is
- * over it is interrupted and awaited; if it finishes all the same, that result counts. Throws a `ConfigError` for a
- * duration that is none.
+ * over it is interrupted and awaited; a result that is there in that moment counts, and a defect of its finalizers is
+ * passed on. Throws a `ConfigError` for a duration that is none.
  */
 export const timeoutOrElse: {
   <B, E2, R2>(options: {
