@@ -17,7 +17,7 @@ export { make, type Options } from "./anthropic/Provider.ts"
 
 type ProviderLayer = Layer.Layer<LLMProvider.LLMProvider, Config.ConfigError, HttpClient.HttpClient>
 
-/** The provider as a Layer, from options. Fails with a `ConfigError` that names the wrong one, or if there is no key. */
+/** The provider as a Layer. Fails with a `ConfigError` that names the wrong option, or if there is no key. */
 export const layer = (options: Options): ProviderLayer => layerOf(make(options))
 
 const variables = { keyVariable: "ANTHROPIC_API_KEY", urlVariable: "ANTHROPIC_BASE_URL", requiresKey: true }

@@ -19,20 +19,25 @@ export { make, type Options } from "./gemini/Provider.ts"
 
 type ProviderLayer = Layer.Layer<LLMProvider.LLMProvider, Config.ConfigError, HttpClient.HttpClient>
 
-/** The provider as a Layer, from options. Fails with a `ConfigError` that names the wrong one, or if there is no key. */
+/** The provider as a Layer. Fails with a `ConfigError` that names the wrong option, or if there is no key. */
 export const layer = (options: Options): ProviderLayer => layerOf(make(options))
 
 const isSet = (variable: string) =>
-  Effect.map(Config.option(Config.Redacted(variable)), (value) =>
-    Option.isSome(value) && Redacted.value(value.value).trim().length > 0)
+  Effect.map(
+    Config.option(Config.Redacted(variable)),
+    (value) => Option.isSome(value) && Redacted.value(value.value).trim().length > 0
+  )
 
 /**
  * The provider as a Layer, its key read from `GEMINI_API_KEY`, or else from `GOOGLE_API_KEY` (several with commas
  * between), and its address from `GEMINI_BASE_URL`, if the options do not have them.
  */
 export const layerConfig = (options: Options = {}): ProviderLayer =>
-  layerOf(Effect.gen(function*() {
-    const other = !(yield* isSet("GEMINI_API_KEY")) && (yield* isSet("GOOGLE_API_KEY"))
-    const keyVariable = other ? "GOOGLE_API_KEY" : "GEMINI_API_KEY"
-    return yield* make(yield* fromVariables({ keyVariable, urlVariable: "GEMINI_BASE_URL", requiresKey: true }, options))
-  }))
+  layerOf(
+    Effect.gen(function* () {
+      const other = !(yield* isSet("GEMINI_API_KEY")) && (yield* isSet("GOOGLE_API_KEY"))
+      const keyVariable = other ? "GOOGLE_API_KEY" : "GEMINI_API_KEY"
+      const variables = { keyVariable, urlVariable: "GEMINI_BASE_URL", requiresKey: true }
+      return yield* make(yield* fromVariables(variables, options))
+    })
+  )

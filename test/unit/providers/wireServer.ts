@@ -10,7 +10,7 @@ export interface Recorded {
   readonly method: string
   readonly url: string
   readonly headers: http.IncomingHttpHeaders
-  readonly body: any
+  readonly body: unknown
 }
 
 export interface WireServer {
@@ -23,26 +23,30 @@ export interface WireServer {
 export type Answer = (response: http.ServerResponse, request: Recorded) => void
 
 /** An answer in JSON. */
-export const json = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => (response) => {
-  response.writeHead(status, { "content-type": "application/json", ...headers })
-  response.end(typeof body === "string" ? body : JSON.stringify(body))
-}
+export const json =
+  (status: number, body: unknown, headers: Record<string, string> = {}): Answer =>
+  (response) => {
+    response.writeHead(status, { "content-type": "application/json", ...headers })
+    response.end(typeof body === "string" ? body : JSON.stringify(body))
+  }
 
 /** A stream of events. It ends, hangs, or breaks off after them. */
-export const sse = (
-  chunks: ReadonlyArray<Uint8Array | string>,
-  end: "end" | "hang" | "destroy" = "end",
-  headers: Record<string, string> = {}
-): Answer => (response) => {
-  response.writeHead(200, { "content-type": "text/event-stream", ...headers })
-  response.flushHeaders()
-  const next = (index: number): void => {
-    if (index < chunks.length) response.write(chunks[index]!, () => setImmediate(next, index + 1))
-    else if (end === "end") response.end()
-    else if (end === "destroy") response.destroy()
+export const sse =
+  (
+    chunks: ReadonlyArray<Uint8Array | string>,
+    end: "end" | "hang" | "destroy" = "end",
+    headers: Record<string, string> = {}
+  ): Answer =>
+  (response) => {
+    response.writeHead(200, { "content-type": "text/event-stream", ...headers })
+    response.flushHeaders()
+    const next = (index: number): void => {
+      if (index < chunks.length) response.write(chunks[index]!, () => setImmediate(next, index + 1))
+      else if (end === "end") response.end()
+      else if (end === "destroy") response.destroy()
+    }
+    next(0)
   }
-  next(0)
-}
 
 /** Starts a server on a free port of this machine. It is closed, with all its connections, with the scope. */
 export const make = (answer: Answer): Effect.Effect<WireServer, never, Scope.Scope> =>

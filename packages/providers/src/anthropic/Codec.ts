@@ -34,8 +34,7 @@ export interface Encoded {
 }
 
 const isForced = (choice: Tool.ToolChoice | undefined): boolean =>
-  choice === "required" ||
-  (typeof choice === "object" && ("tool" in choice || choice.mode === "required"))
+  choice === "required" || (typeof choice === "object" && ("tool" in choice || choice.mode === "required"))
 
 const toolChoice = (choice: Tool.ToolChoice): Body => {
   if (choice === "auto" || choice === "none") return { type: choice }
@@ -48,9 +47,8 @@ const encodeTools = (request: Request.ProviderRequest): Body => {
   const { toolChoice: choice, tools = [] } = request
   if (tools.length === 0) return {}
   // The wire cannot restrict a choice to some of the tools, so the others are not declared.
-  const offered = typeof choice === "object" && "oneOf" in choice
-    ? tools.filter((tool) => choice.oneOf.includes(tool.name))
-    : tools
+  const offered =
+    typeof choice === "object" && "oneOf" in choice ? tools.filter((tool) => choice.oneOf.includes(tool.name)) : tools
   if (offered.length === 0) return {}
   return {
     tools: offered.map((tool) => ({
@@ -122,8 +120,8 @@ export const encodeRequest = (
   defaultMaxTokens?: number
 ): Encoded => {
   const prompt = encodePrompt(request.messages)
-  const maxTokens = request.maxTokens ?? defaultMaxTokens ??
-    Models.capabilities(request.model).maxOutputTokens ?? unknownMaxTokens
+  const maxTokens =
+    request.maxTokens ?? defaultMaxTokens ?? Models.capabilities(request.model).maxOutputTokens ?? unknownMaxTokens
   const { effort, thinking } = encodeReasoning(request, maxTokens)
   const stop = request.stop?.filter((text) => text.trim().length > 0) ?? []
   const body: Body = {
@@ -210,11 +208,11 @@ export const dropRepeated = (text: string, blanks: string): { readonly text: str
 export const contentPart = (block: JsonRecord): Response.ContentPart | undefined => {
   switch (block["type"]) {
     case "text":
-      return { type: "text", text: String(block["text"] ?? "") }
+      return { type: "text", text: asText(block["text"]) ?? "" }
     case "thinking":
       return {
         type: "reasoning",
-        text: String(block["thinking"] ?? ""),
+        text: asText(block["thinking"]) ?? "",
         ...(asText(block["signature"]) === undefined
           ? {}
           : { metadata: ownMetadata({ signature: block["signature"] }) })
@@ -224,8 +222,8 @@ export const contentPart = (block: JsonRecord): Response.ContentPart | undefined
     case "tool_use":
       return {
         type: "tool-call",
-        id: String(block["id"] ?? ""),
-        name: String(block["name"] ?? ""),
+        id: asText(block["id"]) ?? "",
+        name: asText(block["name"]) ?? "",
         params: block["input"] ?? {}
       }
     default:

@@ -63,7 +63,12 @@ const scope = (message: string): LLMError.RateLimitError["scope"] => {
   return /\btokens?\b/i.test(message) && !/requests per/i.test(message) ? "tokens" : "requests"
 }
 
-const windowOf = { requests: "requests", tokens: "tokens", "input-tokens": "inputTokens", "output-tokens": "outputTokens" } as const
+const windowOf = {
+  requests: "requests",
+  tokens: "tokens",
+  "input-tokens": "inputTokens",
+  "output-tokens": "outputTokens"
+} as const
 
 const rateLimit = (failure: Failure): LLMError.AttemptError => {
   const { limits, message, origin } = failure
@@ -82,11 +87,13 @@ const rateLimit = (failure: Failure): LLMError.AttemptError => {
 const overflow = (failure: Failure): LLMError.AttemptError | undefined => {
   const { code, error, message, origin, type } = failure
   const numbers = contextOverflow({ message, codes: [type, code], error })
-  return numbers === undefined ? undefined : new LLMError.ContextLengthError({
-    ...origin,
-    message: say("Prompt and answer do not fit the model's window", failure),
-    ...numbers
-  })
+  return numbers === undefined
+    ? undefined
+    : new LLMError.ContextLengthError({
+        ...origin,
+        message: say("Prompt and answer do not fit the model's window", failure),
+        ...numbers
+      })
 }
 
 /** "messages.3.content: …" and "max_tokens: …" begin with the field that is wrong. */
@@ -116,11 +123,14 @@ const invalidRequest = (failure: Failure): LLMError.AttemptError => {
   if (failure.code === "organization_on_hold" || /organization has been disabled/i.test(message)) {
     return authentication(failure, "forbidden")
   }
-  return overflow(failure) ?? new LLMError.InvalidRequestError({
-    ...origin,
-    message: say("The provider does not accept the request", failure),
-    ...parameter(message)
-  })
+  return (
+    overflow(failure) ??
+    new LLMError.InvalidRequestError({
+      ...origin,
+      message: say("The provider does not accept the request", failure),
+      ...parameter(message)
+    })
+  )
 }
 
 const authentication = ({ origin }: Failure, kind: LLMError.AuthenticationError["kind"]): LLMError.AttemptError =>
@@ -152,7 +162,7 @@ const byType: { readonly [type: string]: (failure: Failure) => LLMError.AttemptE
   conflict_error: server,
   rate_limit_error: rateLimitOrQuota,
   timeout_error: server,
-  api_error: (failure) => contentPolicy.test(failure.message) ? invalidRequest(failure) : server(failure),
+  api_error: (failure) => (contentPolicy.test(failure.message) ? invalidRequest(failure) : server(failure)),
   overloaded_error: overload
 }
 
@@ -170,14 +180,13 @@ const byStatus = (failure: Failure): LLMError.AttemptError => {
   return invalidResponse(failure.origin, `The provider answered with status ${status}.`, failure.text)
 }
 
-// A status that says more than the general type the provider sends with it.
+// Statuses that say more than the general types a provider sends with them.
 const statusFirst = new Set([401, 402, 403, 408, 503, 529])
+const generalTypes = new Set([undefined, "invalid_request_error", "api_error"])
 
 const toError = (failure: Failure): LLMError.AttemptError => {
   const { status, type } = failure
-  if (status !== undefined && statusFirst.has(status) && (type === undefined || type === "invalid_request_error" || type === "api_error")) {
-    return byStatus(failure)
-  }
+  if (status !== undefined && statusFirst.has(status) && generalTypes.has(type)) return byStatus(failure)
   return (type === undefined ? undefined : byType[type])?.(failure) ?? byStatus(failure)
 }
 

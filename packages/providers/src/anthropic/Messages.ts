@@ -63,16 +63,18 @@ const fileBlock = (part: Message.FilePart): Block => {
   const media = Media.fromFilePart(part)
   if (media.mediaType.startsWith("image/")) {
     // `image/*` says no more than that it is one; the provider names four kinds.
-    const known = media.mediaType === "image/*" && media.type === "base64"
-      ? { ...media, mediaType: "image/jpeg" }
-      : media
+    const known =
+      media.mediaType === "image/*" && media.type === "base64" ? { ...media, mediaType: "image/jpeg" } : media
     return withCacheControl({ type: "image", source: source(known) }, part)
   }
-  return withCacheControl({
-    type: "document",
-    source: media.mediaType.startsWith("text/") ? plainText(media) : source(media),
-    ...(part.fileName === undefined ? {} : { title: part.fileName })
-  }, part)
+  return withCacheControl(
+    {
+      type: "document",
+      source: media.mediaType.startsWith("text/") ? plainText(media) : source(media),
+      ...(part.fileName === undefined ? {} : { title: part.fileName })
+    },
+    part
+  )
 }
 
 /** Thinking goes back only with its signature: the provider refuses thoughts that are not its own. */
@@ -88,19 +90,22 @@ type ToolResult = Message.ToolPart & { readonly type: "tool-result" }
 const resultContent = (part: ToolResult): unknown => {
   if (part.modelOutput !== undefined) {
     return part.modelOutput
-      .map((each) => each.type === "text" ? textBlock(each.text, each) : fileBlock(each))
+      .map((each) => (each.type === "text" ? textBlock(each.text, each) : fileBlock(each)))
       .filter((block) => block !== undefined)
   }
   return typeof part.result === "string" ? part.result : JSON.stringify(part.result ?? null)
 }
 
 const resultBlock = (part: ToolResult): Block =>
-  withCacheControl({
-    type: "tool_result",
-    tool_use_id: wireId(part.id),
-    content: resultContent(part),
-    ...(part.isFailure ? { is_error: true } : {})
-  }, part)
+  withCacheControl(
+    {
+      type: "tool_result",
+      tool_use_id: wireId(part.id),
+      content: resultContent(part),
+      ...(part.isFailure ? { is_error: true } : {})
+    },
+    part
+  )
 
 const block = (part: Message.MessagePart): Block | undefined => {
   switch (part.type) {

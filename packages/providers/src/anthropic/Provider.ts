@@ -20,6 +20,8 @@ import * as ErrorMap from "./ErrorMap.ts"
 import * as Models from "./Models.ts"
 import { AnthropicDecoder } from "./StreamDecoder.ts"
 
+type AttemptError = LLMError.AttemptError
+
 export interface Options extends ProviderOptions {
   /** The version of the interface. Default: `2023-06-01`. */
   readonly version?: string
@@ -49,38 +51,49 @@ const encode = (provider: Messages, request: Request.ProviderRequest, stream: bo
   })
 }
 
-const generate = (provider: Messages) => (request: Request.ProviderRequest): Effect.Effect<Response.Turn, LLMError.AttemptError> =>
-  Effect.flatMap(encode(provider, request, false), ({ json, target, trimmed }) =>
-    Effect.flatMap(provider.http.post(provider.url, json, target), (answer) =>
-      orFail(Answer.decode(target, answer, trimmed))))
-
-const stream = (provider: Messages) => (request: Request.ProviderRequest): Stream.Stream<Response.StreamPart, LLMError.AttemptError> =>
-  Stream.unwrap(Effect.map(encode(provider, request, true), ({ json, target, trimmed }) =>
-    provider.http.stream(provider.url, json, target, {
-      onWhole: (answer) => {
-        const turn = Answer.decode(target, answer, trimmed)
-        return "_tag" in turn ? turn : turnParts(turn)
-      },
-      decoder: (head) => {
-        const limits = rateLimits(head.headers, head.nowMs)
-        return new AnthropicDecoder({
-          origin: originOf(target, head),
-          trimmed,
-          ...(limits === undefined ? {} : { limits })
-        })
-      }
-    })))
-
-const embed = (provider: Messages) => (request: Request.ProviderEmbedRequest): Effect.Effect<never, LLMError.InvalidRequestError> =>
-  Effect.suspend(() =>
-    Effect.fail(
-      new LLMError.InvalidRequestError({
-        provider: provider.name,
-        model: request.model,
-        message: "Anthropic has no embeddings: `embed` needs another provider."
-      })
+const generate =
+  (provider: Messages) =>
+  (request: Request.ProviderRequest): Effect.Effect<Response.Turn, AttemptError> =>
+    Effect.flatMap(encode(provider, request, false), ({ json, target, trimmed }) =>
+      Effect.flatMap(provider.http.post(provider.url, json, target), (answer) =>
+        orFail(Answer.decode(target, answer, trimmed))
+      )
     )
-  )
+
+const stream =
+  (provider: Messages) =>
+  (request: Request.ProviderRequest): Stream.Stream<Response.StreamPart, AttemptError> =>
+    Stream.unwrap(
+      Effect.map(encode(provider, request, true), ({ json, target, trimmed }) =>
+        provider.http.stream(provider.url, json, target, {
+          onWhole: (answer) => {
+            const turn = Answer.decode(target, answer, trimmed)
+            return "_tag" in turn ? turn : turnParts(turn)
+          },
+          decoder: (head) => {
+            const limits = rateLimits(head.headers, head.nowMs)
+            return new AnthropicDecoder({
+              origin: originOf(target, head),
+              trimmed,
+              ...(limits === undefined ? {} : { limits })
+            })
+          }
+        })
+      )
+    )
+
+const embed =
+  (provider: Messages) =>
+  (request: Request.ProviderEmbedRequest): Effect.Effect<never, LLMError.InvalidRequestError> =>
+    Effect.suspend(() =>
+      Effect.fail(
+        new LLMError.InvalidRequestError({
+          provider: provider.name,
+          model: request.model,
+          message: "Anthropic has no embeddings: `embed` needs another provider."
+        })
+      )
+    )
 
 /** The address of the operation. An address that ends with the version already is taken as it is. */
 const messagesUrl = (baseUrl: string): string => `${baseUrl.replace(/\/v1$/, "")}/v1/messages`
@@ -98,7 +111,7 @@ const checkMaxTokens = (value: number | undefined): Effect.Effect<void, Config.C
 export const make = (
   options: Options
 ): Effect.Effect<LLMProvider.Provider, Config.ConfigError, HttpClient.HttpClient> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* checkMaxTokens(options.defaultMaxTokens)
     const built = yield* build(options, {
       name: "anthropic",

@@ -82,12 +82,14 @@ export class AnthropicDecoder implements StreamDecoder {
     this.usage = Codec.mergeUsage(this.usage, message["usage"])
     const id = asText(message["id"])
     const model = asText(message["model"])
-    return [{
-      type: "response-metadata",
-      ...(id === undefined ? {} : { id }),
-      ...(model === undefined ? {} : { model }),
-      ...(this.options.limits === undefined ? {} : { limits: this.options.limits })
-    }]
+    return [
+      {
+        type: "response-metadata",
+        ...(id === undefined ? {} : { id }),
+        ...(model === undefined ? {} : { model }),
+        ...(this.options.limits === undefined ? {} : { limits: this.options.limits })
+      }
+    ]
   }
 
   private blockStart(event: JsonRecord): Parts {
@@ -98,9 +100,14 @@ export class AnthropicDecoder implements StreamDecoder {
       case "text":
         return this.text(part.text)
       case "reasoning":
-        return part.text.length === 0 && part.metadata === undefined
-          ? none
-          : [{ type: "reasoning-delta", delta: part.text, ...(part.metadata === undefined ? {} : { metadata: part.metadata }) }]
+        if (part.text.length === 0 && part.metadata === undefined) return none
+        return [
+          {
+            type: "reasoning-delta",
+            delta: part.text,
+            ...(part.metadata === undefined ? {} : { metadata: part.metadata })
+          }
+        ]
       case "tool-call":
         this.tools.set(Number(event["index"]), { id: part.id, name: part.name, input: part.params, json: "" })
         return [{ type: "tool-params-start", id: part.id, name: part.name }]
@@ -154,7 +161,7 @@ export class AnthropicDecoder implements StreamDecoder {
     if (tool === undefined) return none
     this.tools.delete(index)
     // Arguments that are not JSON (of an answer cut at its length, say) stay the text they are.
-    const params = tool.json.length === 0 ? tool.input : parseJson(tool.json) ?? tool.json
+    const params = tool.json.length === 0 ? tool.input : (parseJson(tool.json) ?? tool.json)
     return [{ type: "tool-call", id: tool.id, name: tool.name, params }]
   }
 

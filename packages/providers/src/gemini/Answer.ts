@@ -15,11 +15,11 @@ export const decode = (target: Target, answer: HttpAnswer, seed: string): Respon
   if (body === undefined) return invalidResponse(origin, "The answer is empty or no object.", text)
   if (body["error"] !== undefined) return ErrorMap.fromBody(originOf(target, answer, body), body, answer.text)
   const candidate = Codec.candidateOf(body)
-  const failed = candidate === undefined
-    ? ErrorMap.fromPromptFeedback(origin, body["promptFeedback"])
-    : ErrorMap.fromCandidate(origin, candidate)
-  return failed ?? Codec.decodeTurn(body, seed) ??
-    invalidResponse(origin, "The answer holds no candidate.", text)
+  const failed =
+    candidate === undefined
+      ? ErrorMap.fromPromptFeedback(origin, body["promptFeedback"])
+      : ErrorMap.fromCandidate(origin, candidate)
+  return failed ?? Codec.decodeTurn(body, seed) ?? invalidResponse(origin, "The answer holds no candidate.", text)
 }
 
 /** Reads the vectors of a batch. */
@@ -30,9 +30,12 @@ export const decodeEmbeddings = (
 ): Response.Embeddings | LLMError.AttemptError => {
   const body = asRecord(parseJson(answer.text))
   if (body?.["error"] !== undefined) return ErrorMap.fromBody(originOf(target, answer, body), body, answer.text)
-  return Codec.decodeEmbeddings(body, request) ?? invalidResponse(
-    originOf(target, { status: answer.status, headers: answer.headers, nowMs: answer.nowMs }),
-    `The answer does not hold a vector of numbers for each of the ${request.input.length} texts.`,
-    answer.text
+  return (
+    Codec.decodeEmbeddings(body, request) ??
+    invalidResponse(
+      originOf(target, { status: answer.status, headers: answer.headers, nowMs: answer.nowMs }),
+      `The answer does not hold a vector of numbers for each of the ${request.input.length} texts.`,
+      answer.text
+    )
   )
 }

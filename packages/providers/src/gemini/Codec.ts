@@ -44,9 +44,10 @@ const declaration = (tool: Tool.ToolDefinition): Body => {
 
 const encodeTools = (request: Request.ProviderRequest): Body => {
   const { toolChoice: choice, tools = [] } = request
-  const offered = typeof choice === "object" && "oneOf" in choice && choice.mode !== "required"
-    ? tools.filter((tool) => choice.oneOf.includes(tool.name))
-    : tools
+  const offered =
+    typeof choice === "object" && "oneOf" in choice && choice.mode !== "required"
+      ? tools.filter((tool) => choice.oneOf.includes(tool.name))
+      : tools
   if (offered.length === 0) return {}
   return {
     tools: [{ functionDeclarations: offered.map(declaration) }],
@@ -104,7 +105,9 @@ export const decodeUsage = (metadata: unknown): Usage.Usage | undefined => {
   const cached = count("cachedContentTokenCount")
   const thoughts = count("thoughtsTokenCount")
   const audio = (key: string): number => {
-    const found = asArray(raw[key])?.map(asRecord).find((each) => each?.["modality"] === "AUDIO")
+    const found = asArray(raw[key])
+      ?.map(asRecord)
+      .find((each) => each?.["modality"] === "AUDIO")
     return asCount(found?.["tokenCount"]) ?? 0
   }
   const audioIn = audio("promptTokensDetails")
@@ -129,7 +132,7 @@ export const finishReason = (reason: unknown, calledTools: boolean): Response.Fi
 export const candidateOf = (body: JsonRecord): JsonRecord | undefined => asRecord(asArray(body["candidates"])?.[0])
 
 /** Makes up ids for function calls that come without one: the same for the same answer. */
-export const callIds = (seed: string): (given: unknown) => string => {
+export const callIds = (seed: string): ((given: unknown) => string) => {
   const clean = seed.replace(/[^a-zA-Z0-9_-]/g, "_")
   let next = 0
   return (given) => {
@@ -144,16 +147,21 @@ const metadata = (part: JsonRecord): { readonly metadata?: Body } => {
 }
 
 /** The content of one wire part. A signed text is followed by an empty thought that carries the signature. */
-export const contentParts = (part: JsonRecord, callId: (given: unknown) => string): ReadonlyArray<Response.ContentPart> => {
+export const contentParts = (
+  part: JsonRecord,
+  callId: (given: unknown) => string
+): ReadonlyArray<Response.ContentPart> => {
   const call = asRecord(part["functionCall"])
   if (call !== undefined) {
-    return [{
-      type: "tool-call",
-      id: callId(call["id"]),
-      name: asText(call["name"]) ?? "",
-      params: call["args"] ?? {},
-      ...metadata(part)
-    }]
+    return [
+      {
+        type: "tool-call",
+        id: callId(call["id"]),
+        name: asText(call["name"]) ?? "",
+        params: call["args"] ?? {},
+        ...metadata(part)
+      }
+    ]
   }
   const inline = asRecord(part["inlineData"])
   if (inline !== undefined) {
@@ -194,7 +202,10 @@ export const decodeTurn = (answer: unknown, seed: string): Response.Turn | undef
   const content = parts.flatMap((part) => contentParts(asRecord(part) ?? {}, callId))
   return {
     content,
-    finishReason: finishReason(candidate["finishReason"], content.some((part) => part.type === "tool-call")),
+    finishReason: finishReason(
+      candidate["finishReason"],
+      content.some((part) => part.type === "tool-call")
+    ),
     usage: decodeUsage(body["usageMetadata"]) ?? UsageModule.zero,
     ...(id === undefined ? {} : { id }),
     ...(model === undefined ? {} : { model }),
@@ -214,8 +225,11 @@ export const decodeEmbeddings = (
   const characters = request.input.reduce((sum, text) => sum + text.length, 0)
   return {
     vectors: vectors as ReadonlyArray<ReadonlyArray<number>>,
-    usage: decodeUsage(body?.["usageMetadata"]) ??
-      { inputTokens: UsageModule.estimateTokens(characters), outputTokens: 0, estimated: true },
+    usage: decodeUsage(body?.["usageMetadata"]) ?? {
+      inputTokens: UsageModule.estimateTokens(characters),
+      outputTokens: 0,
+      estimated: true
+    },
     model: request.model
   }
 }

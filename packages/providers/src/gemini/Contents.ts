@@ -41,7 +41,7 @@ const signatureOf = (carrier: object): string | undefined => {
   return asText(own?.["thoughtSignature"])
 }
 
-const idOf = (id: string): { readonly id?: string } => id.startsWith(madeUpId) ? {} : { id }
+const idOf = (id: string): { readonly id?: string } => (id.startsWith(madeUpId) ? {} : { id })
 
 const filePart = (file: Message.FilePart): Part => {
   const media = Media.fromFilePart(file)
@@ -117,9 +117,10 @@ export const encode = (prompt: ReadonlyArray<Message.Message>, model: string): W
       continue
     }
     const role = message.role === "assistant" ? "model" : "user"
-    const parts = typeof message.content === "string"
-      ? [{ type: "text" as const, text: message.content }]
-      : message.content as ReadonlyArray<Message.MessagePart>
+    const parts =
+      typeof message.content === "string"
+        ? [{ type: "text" as const, text: message.content }]
+        : (message.content as ReadonlyArray<Message.MessagePart>)
     for (const part of parts) push(part.type === "tool-result" ? "user" : role, toPart(part))
   }
   if (Models.needsSignatures(model)) signCalls(contents)

@@ -60,8 +60,8 @@ const spent = /prepayment credits? (?:are|is) depleted|spend(?:ing)? (?:cap|limi
 /** A day's quota, or a quota of nothing, does not come back within a minute, whatever `retryDelay` says. */
 const isSpent = (failure: Failure): boolean =>
   spent.test(failure.message) ||
-  violations(failure).some((each) =>
-    /PerDay/i.test(asText(each["quotaId"]) ?? "") || String(each["quotaValue"] ?? "") === "0"
+  violations(failure).some(
+    (each) => /PerDay/i.test(asText(each["quotaId"]) ?? "") || each["quotaValue"] === "0" || each["quotaValue"] === 0
   )
 
 const scope = (text: string): LLMError.RateLimitError["scope"] => {
@@ -108,11 +108,13 @@ const server = (failure: Failure): LLMError.AttemptError =>
 const overflow = (failure: Failure): LLMError.AttemptError | undefined => {
   const { error, message, name, origin } = failure
   const numbers = contextOverflow({ message, codes: [name, reasonOf(failure)], error })
-  return numbers === undefined ? undefined : new LLMError.ContextLengthError({
-    ...origin,
-    message: say("Prompt and answer do not fit the model's window", failure),
-    ...numbers
-  })
+  return numbers === undefined
+    ? undefined
+    : new LLMError.ContextLengthError({
+        ...origin,
+        message: say("Prompt and answer do not fit the model's window", failure),
+        ...numbers
+      })
 }
 
 const parameter = (failure: Failure): { readonly parameter?: string } => {
@@ -154,7 +156,7 @@ const toError = (failure: Failure): LLMError.AttemptError => {
       return quotaExhausted(failure)
     case 403:
       // A call without a key is refused as one of an unknown caller.
-      return authentication(failure, /unregistered callers|established identity/i.test(message) ? "missing" : "forbidden")
+      return authentication(failure, /unregistered callers/i.test(message) ? "missing" : "forbidden")
     case 404:
       return new LLMError.ModelNotFoundError({ ...origin, message: say("The provider has no such model", failure) })
     case 408:
@@ -247,12 +249,12 @@ export const fromPromptFeedback = (origin: Origin, feedback: unknown): LLMError.
   return reason === undefined || reason === "BLOCK_REASON_UNSPECIFIED" || reason === "BLOCKED_REASON_UNSPECIFIED"
     ? undefined
     : new LLMError.ContentFilterError({
-      ...origin,
-      message: `The prompt was blocked (${reason}).`,
-      stage: "input",
-      reason: asText(fields?.["blockReasonMessage"]) ?? reason,
-      ...blockedCategories(fields?.["safetyRatings"])
-    })
+        ...origin,
+        message: `The prompt was blocked (${reason}).`,
+        stage: "input",
+        reason: asText(fields?.["blockReasonMessage"]) ?? reason,
+        ...blockedCategories(fields?.["safetyRatings"])
+      })
 }
 
 /** The error for a candidate that ended in failure; `undefined` for one that did not. */

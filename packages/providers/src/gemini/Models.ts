@@ -21,9 +21,10 @@ export const needsSignatures = (model: string): boolean => (parse(model)?.versio
 export const capabilities = (model: string): Model.Capabilities => {
   if (isEmbedding(model)) return { embeddings: true, tools: false, prefill: false, jsonSchema: false }
   const name = parse(model)
-  const known = name === undefined || name.version < 200
-    ? {}
-    : { contextWindow: 1_048_576, maxOutputTokens: name.version >= 205 ? 65_536 : 8_192 }
+  const known =
+    name === undefined || name.version < 200
+      ? {}
+      : { contextWindow: 1_048_576, maxOutputTokens: name.version >= 205 ? 65_536 : 8_192 }
   return { prefill: false, tools: true, jsonSchema: true, vision: true, embeddings: false, ...known }
 }
 
@@ -57,6 +58,6 @@ export const thinkingConfig = (model: string, effort: Effort): Record<string, un
     const budget = effort === "none" ? (name.pro ? 128 : 0) : budgets[effort]
     return { thinkingBudget: budget, includeThoughts }
   }
-  const level = name.version === 300 && name.pro && effort === "medium" ? "HIGH" : (name.pro ? proLevels : levels)[effort]
-  return { thinkingLevel: level, includeThoughts }
+  const level = (name.pro ? proLevels : levels)[effort]
+  return { thinkingLevel: name.version === 300 && level === "MEDIUM" && name.pro ? "HIGH" : level, includeThoughts }
 }

@@ -3,7 +3,7 @@
  *
  * The decisions of its wire are in `Codec.ts`, what its models accept in `Models.ts`.
  */
-import { type LLMError, type LLMProvider, type Request, type Response } from "@breakwater/core"
+import type { LLMError, LLMProvider, Request, Response } from "@breakwater/core"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -18,6 +18,8 @@ import * as ErrorMap from "./ErrorMap.ts"
 import * as Models from "./Models.ts"
 import { GeminiDecoder } from "./StreamDecoder.ts"
 
+type AttemptError = LLMError.AttemptError
+
 export type Options = ProviderOptions
 
 export const defaultBaseUrl = "https://generativelanguage.googleapis.com"
@@ -30,7 +32,7 @@ const bareModel = (model: string): string => model.replace(/^models\//, "")
 /** `tunedModels/x` is a path of its own. An address that ends with a version is taken as it is. */
 const urlOf = (baseUrl: string, model: string, operation: Operation): string => {
   const root = /\/v\d+(?:alpha|beta)?\d*$/.test(baseUrl) ? baseUrl : `${baseUrl}/v1beta`
-  const path = model.includes("/") ? model.split("/").map(encodeURIComponent).join("/") : `models/${encodeURIComponent(model)}`
+  const path = (model.includes("/") ? model : `models/${model}`).split("/").map(encodeURIComponent).join("/")
   return `${root}/${path}:${operation}`
 }
 
@@ -42,38 +44,46 @@ const targetOf = (provider: Built, model: string) => ({ provider: provider.name,
 const encode = (target: { readonly provider: string; readonly model: string }, request: Request.ProviderRequest) =>
   encoding(target, () => JSON.stringify(Codec.encodeRequest({ ...request, model: bareModel(request.model) })))
 
-const generate = (provider: Built) => (request: Request.ProviderRequest): Effect.Effect<Response.Turn, LLMError.AttemptError> =>
-  Effect.gen(function*() {
-    const target = targetOf(provider, request.model)
-    const json = yield* encode(target, request)
-    const url = urlOf(provider.baseUrl, bareModel(request.model), "generateContent")
-    const answer = yield* provider.http.post(url, json, target)
-    return yield* orFail(Answer.decode(target, answer, yield* seed))
-  })
-
-const stream = (provider: Built) => (request: Request.ProviderRequest): Stream.Stream<Response.StreamPart, LLMError.AttemptError> =>
-  Stream.unwrap(Effect.gen(function*() {
-    const target = targetOf(provider, request.model)
-    const json = yield* encode(target, request)
-    const url = urlOf(provider.baseUrl, bareModel(request.model), "streamGenerateContent?alt=sse")
-    const standIn = yield* seed
-    return provider.http.stream(url, json, target, {
-      onWhole: (answer) => {
-        const turn = Answer.decode(target, answer, standIn)
-        return "_tag" in turn ? turn : turnParts(turn)
-      },
-      decoder: (head) => new GeminiDecoder({ origin: originOf(target, head), seed: standIn })
+const generate =
+  (provider: Built) =>
+  (request: Request.ProviderRequest): Effect.Effect<Response.Turn, AttemptError> =>
+    Effect.gen(function* () {
+      const target = targetOf(provider, request.model)
+      const json = yield* encode(target, request)
+      const url = urlOf(provider.baseUrl, bareModel(request.model), "generateContent")
+      const answer = yield* provider.http.post(url, json, target)
+      return yield* orFail(Answer.decode(target, answer, yield* seed))
     })
-  }))
 
-const embed = (provider: Built) => (request: Request.ProviderEmbedRequest): Effect.Effect<Response.Embeddings, LLMError.AttemptError> =>
-  Effect.gen(function*() {
-    const target = targetOf(provider, request.model)
-    const model = bareModel(request.model)
-    const json = yield* encoding(target, () => JSON.stringify(Codec.encodeEmbed({ ...request, model })))
-    const answer = yield* provider.http.post(urlOf(provider.baseUrl, model, "batchEmbedContents"), json, target)
-    return yield* orFail(Answer.decodeEmbeddings(target, answer, request))
-  })
+const stream =
+  (provider: Built) =>
+  (request: Request.ProviderRequest): Stream.Stream<Response.StreamPart, AttemptError> =>
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const target = targetOf(provider, request.model)
+        const json = yield* encode(target, request)
+        const url = urlOf(provider.baseUrl, bareModel(request.model), "streamGenerateContent?alt=sse")
+        const standIn = yield* seed
+        return provider.http.stream(url, json, target, {
+          onWhole: (answer) => {
+            const turn = Answer.decode(target, answer, standIn)
+            return "_tag" in turn ? turn : turnParts(turn)
+          },
+          decoder: (head) => new GeminiDecoder({ origin: originOf(target, head), seed: standIn })
+        })
+      })
+    )
+
+const embed =
+  (provider: Built) =>
+  (request: Request.ProviderEmbedRequest): Effect.Effect<Response.Embeddings, AttemptError> =>
+    Effect.gen(function* () {
+      const target = targetOf(provider, request.model)
+      const model = bareModel(request.model)
+      const json = yield* encoding(target, () => JSON.stringify(Codec.encodeEmbed({ ...request, model })))
+      const answer = yield* provider.http.post(urlOf(provider.baseUrl, model, "batchEmbedContents"), json, target)
+      return yield* orFail(Answer.decodeEmbeddings(target, answer, request))
+    })
 
 /**
  * Makes the provider over the `HttpClient` in the environment (see `HttpPool.layer`).

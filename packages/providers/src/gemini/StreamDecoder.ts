@@ -61,8 +61,7 @@ export class GeminiDecoder implements StreamDecoder {
     out.push({
       type: "finish",
       reason: Codec.finishReason(this.reason, this.calledTools),
-      usage: this.usage ??
-        { inputTokens: 0, outputTokens: Usage.estimateTokens(this.characters), estimated: true },
+      usage: this.usage ?? { inputTokens: 0, outputTokens: Usage.estimateTokens(this.characters), estimated: true },
       ...this.extra
     })
     return true

@@ -47,11 +47,14 @@ export const make = (options: KeyedHttpOptions): KeyedHttp => {
     post: (url, body, target) =>
       keys.use((key) =>
         Effect.flatMap(http.post(callOf(url, body, target, key)), (answer) =>
-          answer.status >= 200 && answer.status < 300 ? Effect.succeed(answer) : Effect.fail(onFailure(target, answer)))
+          answer.status >= 200 && answer.status < 300 ? Effect.succeed(answer) : Effect.fail(onFailure(target, answer))
+        )
       ),
     stream: (url, body, target, handlers) =>
-      Stream.unwrap(keys.use((key) =>
-        http.open(callOf(url, body, target, key), { ...handlers, onFailure: (answer) => onFailure(target, answer) })
-      ))
+      Stream.unwrap(
+        keys.use((key) =>
+          http.open(callOf(url, body, target, key), { ...handlers, onFailure: (answer) => onFailure(target, answer) })
+        )
+      )
   }
 }

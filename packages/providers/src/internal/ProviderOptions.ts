@@ -50,13 +50,20 @@ export interface Built {
   readonly http: KeyedHttp.KeyedHttp
 }
 
+const shown = (value: Duration.Input): string =>
+  Duration.isDuration(value)
+    ? Duration.format(value)
+    : typeof value === "object"
+      ? JSON.stringify(value)
+      : String(value)
+
 const checkSetAside = (value: Duration.Input | undefined): Effect.Effect<number, Config.ConfigError> => {
   if (value === undefined) return Effect.succeed(KeyPool.defaultSetAsideMs)
   const parsed = Duration.fromInput(value)
   const millis = parsed._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
   return millis > 0 && millis <= 86_400_000
     ? Effect.succeed(millis)
-    : Effect.fail(optionError("keySetAside", String(value), "a duration above zero, at most a day"))
+    : Effect.fail(optionError("keySetAside", shown(value), "a duration above zero, at most a day"))
 }
 
 /** Checks options over the `HttpClient` in the environment. Fails with a `ConfigError` that names the wrong one. */
@@ -64,7 +71,7 @@ export const build = (
   options: ProviderOptions,
   defaults: Defaults
 ): Effect.Effect<Built, Config.ConfigError, HttpClient.HttpClient> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const client = yield* HttpClient.HttpClient
     const name = yield* checkName(options.name ?? defaults.name)
     const baseUrl = yield* checkBaseUrl(options.baseUrl ?? defaults.baseUrl)

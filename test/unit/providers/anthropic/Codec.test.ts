@@ -9,7 +9,8 @@ const request = (over: Partial<Request.ProviderRequest> = {}): Request.ProviderR
   ...over
 })
 
-const body = (over: Partial<Request.ProviderRequest> = {}, stream = false) => Codec.encodeRequest(request(over), stream).body
+const body = (over: Partial<Request.ProviderRequest> = {}, stream = false) =>
+  Codec.encodeRequest(request(over), stream).body
 
 const wire = (messages: ReadonlyArray<Message.Message>) => body({ messages })
 
@@ -44,23 +45,31 @@ describe("messages", () => {
   })
 
   it("a turn with tools: results become blocks of one user message, before what the user says next", () => {
-    expect(wire([
-      { role: "user", content: "Weather and time?" },
-      {
-        role: "assistant",
-        content: [
-          { type: "reasoning", text: "Both.", options: { anthropic: { signature: "sig" } } },
-          { type: "reasoning", text: "", options: { anthropic: { redactedData: "red" } } },
-          { type: "reasoning", text: "another provider's thoughts" },
-          { type: "text", text: "Let me see." },
-          { type: "tool-call", id: "toolu_1", name: "weather", params: { city: "Zürich" } },
-          { type: "tool-call", id: "call:2/x", name: "clock", params: undefined }
-        ]
-      },
-      { role: "tool", content: [{ type: "tool-result", id: "toolu_1", name: "weather", isFailure: false, result: { c: 21 } }] },
-      { role: "tool", content: [{ type: "tool-result", id: "call:2/x", name: "clock", isFailure: true, result: "broken" }] },
-      { role: "user", content: "Well?" }
-    ])["messages"]).toEqual([
+    expect(
+      wire([
+        { role: "user", content: "Weather and time?" },
+        {
+          role: "assistant",
+          content: [
+            { type: "reasoning", text: "Both.", options: { anthropic: { signature: "sig" } } },
+            { type: "reasoning", text: "", options: { anthropic: { redactedData: "red" } } },
+            { type: "reasoning", text: "another provider's thoughts" },
+            { type: "text", text: "Let me see." },
+            { type: "tool-call", id: "toolu_1", name: "weather", params: { city: "Zürich" } },
+            { type: "tool-call", id: "call:2/x", name: "clock", params: undefined }
+          ]
+        },
+        {
+          role: "tool",
+          content: [{ type: "tool-result", id: "toolu_1", name: "weather", isFailure: false, result: { c: 21 } }]
+        },
+        {
+          role: "tool",
+          content: [{ type: "tool-result", id: "call:2/x", name: "clock", isFailure: true, result: "broken" }]
+        },
+        { role: "user", content: "Well?" }
+      ])["messages"]
+    ).toEqual([
       { role: "user", content: [{ type: "text", text: "Weather and time?" }] },
       {
         role: "assistant",
@@ -75,7 +84,7 @@ describe("messages", () => {
       {
         role: "user",
         content: [
-          { type: "tool_result", tool_use_id: "toolu_1", content: "{\"c\":21}" },
+          { type: "tool_result", tool_use_id: "toolu_1", content: '{"c":21}' },
           { type: "tool_result", tool_use_id: "call_2_x", content: "broken", is_error: true },
           { type: "text", text: "Well?" }
         ]
@@ -85,55 +94,99 @@ describe("messages", () => {
 
   it("an answer handed back as it came keeps its signature", () => {
     const turn = Codec.decodeTurn({
-      content: [{ type: "thinking", thinking: "Hm.", signature: "sig" }, { type: "text", text: "Yes." }],
+      content: [
+        { type: "thinking", thinking: "Hm.", signature: "sig" },
+        { type: "text", text: "Yes." }
+      ],
       stop_reason: "end_turn",
       usage: {}
     })!
-    expect(wire([
-      { role: "assistant", content: turn.content as unknown as Message.AssistantMessage["content"] },
-      { role: "user", content: "Sure?" }
-    ])["messages"]).toMatchObject([
-      { content: [{ type: "thinking", thinking: "Hm.", signature: "sig" }, { type: "text", text: "Yes." }] },
+    expect(
+      wire([
+        { role: "assistant", content: turn.content as unknown as Message.AssistantMessage["content"] },
+        { role: "user", content: "Sure?" }
+      ])["messages"]
+    ).toMatchObject([
+      {
+        content: [
+          { type: "thinking", thinking: "Hm.", signature: "sig" },
+          { type: "text", text: "Yes." }
+        ]
+      },
       {}
     ])
   })
 
   it("files: images and documents, as base64 and as URLs", () => {
-    expect(wire([{
-      role: "user",
-      content: [
-        { type: "file", mediaType: "image/png", data: new Uint8Array([1, 2, 3]) },
-        { type: "file", mediaType: "image/*", data: "data:image/webp;base64,AAAA" },
-        { type: "file", mediaType: "image/png", data: new URL("https://example.com/a.png") },
-        { type: "file", mediaType: "application/pdf", data: { _tag: "Uint8Array", base64: "JVBERi0=" }, fileName: "a.pdf" },
-        { type: "file", mediaType: "application/pdf", data: "https://example.com/a.pdf" },
-        { type: "file", mediaType: "text/plain", data: "SGVsbG8=" }
-      ]
-    }])["messages"]).toMatchObject([{
-      content: [
-        { type: "image", source: { type: "base64", media_type: "image/png", data: "AQID" } },
-        { type: "image", source: { type: "base64", media_type: "image/webp", data: "AAAA" } },
-        { type: "image", source: { type: "url", url: "https://example.com/a.png" } },
-        { type: "document", title: "a.pdf", source: { type: "base64", media_type: "application/pdf", data: "JVBERi0=" } },
-        { type: "document", source: { type: "url", url: "https://example.com/a.pdf" } },
-        { type: "document", source: { type: "text", media_type: "text/plain", data: "Hello" } }
-      ]
-    }])
+    expect(
+      wire([
+        {
+          role: "user",
+          content: [
+            { type: "file", mediaType: "image/png", data: new Uint8Array([1, 2, 3]) },
+            { type: "file", mediaType: "image/*", data: "data:image/webp;base64,AAAA" },
+            { type: "file", mediaType: "image/png", data: new URL("https://example.com/a.png") },
+            {
+              type: "file",
+              mediaType: "application/pdf",
+              data: { _tag: "Uint8Array", base64: "JVBERi0=" },
+              fileName: "a.pdf"
+            },
+            { type: "file", mediaType: "application/pdf", data: "https://example.com/a.pdf" },
+            { type: "file", mediaType: "text/plain", data: "SGVsbG8=" }
+          ]
+        }
+      ])["messages"]
+    ).toMatchObject([
+      {
+        content: [
+          { type: "image", source: { type: "base64", media_type: "image/png", data: "AQID" } },
+          { type: "image", source: { type: "base64", media_type: "image/webp", data: "AAAA" } },
+          { type: "image", source: { type: "url", url: "https://example.com/a.png" } },
+          {
+            type: "document",
+            title: "a.pdf",
+            source: { type: "base64", media_type: "application/pdf", data: "JVBERi0=" }
+          },
+          { type: "document", source: { type: "url", url: "https://example.com/a.pdf" } },
+          { type: "document", source: { type: "text", media_type: "text/plain", data: "Hello" } }
+        ]
+      }
+    ])
   })
 
   it("blank text is left out, for the provider refuses it", () => {
-    expect(wire([
-      { role: "user", content: "Hi" },
-      { role: "assistant", content: [{ type: "text", text: " \n" }] },
-      { role: "user", content: [{ type: "text", text: "" }, { type: "text", text: "There?" }] }
-    ])["messages"]).toEqual([{ role: "user", content: [{ type: "text", text: "Hi" }, { type: "text", text: "There?" }] }])
+    expect(
+      wire([
+        { role: "user", content: "Hi" },
+        { role: "assistant", content: [{ type: "text", text: " \n" }] },
+        {
+          role: "user",
+          content: [
+            { type: "text", text: "" },
+            { type: "text", text: "There?" }
+          ]
+        }
+      ])["messages"]
+    ).toEqual([
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "Hi" },
+          { type: "text", text: "There?" }
+        ]
+      }
+    ])
   })
 })
 
 describe("prefill", () => {
   const prefilled = request({
     prefill: true,
-    messages: [{ role: "user", content: "Count" }, { role: "assistant", content: "one,\n " }]
+    messages: [
+      { role: "user", content: "Count" },
+      { role: "assistant", content: "one,\n " }
+    ]
   })
 
   it("goes without blanks at its end, and the answer does not repeat them", () => {
@@ -247,8 +300,10 @@ describe("reasoning", () => {
     expect(encoded["thinking"]).toEqual({ type: "enabled", budget_tokens: 16_384 })
     expect(encoded).not.toHaveProperty("temperature")
     expect(encoded).not.toHaveProperty("top_k")
-    expect(reasoning("claude-sonnet-4-5", "high", { maxTokens: 2000 }).thinking)
-      .toEqual({ type: "enabled", budget_tokens: 1999 })
+    expect(reasoning("claude-sonnet-4-5", "high", { maxTokens: 2000 }).thinking).toEqual({
+      type: "enabled",
+      budget_tokens: 1999
+    })
     expect(reasoning("claude-sonnet-4-5", "high", { maxTokens: 500 }).thinking).toBeUndefined()
     expect(reasoning("claude-3-5-haiku-latest", "high").thinking).toBeUndefined()
   })
@@ -261,8 +316,9 @@ describe("reasoning", () => {
 
   it("a forced tool leaves no room for thoughts", () => {
     expect(reasoning("claude-sonnet-4-5", "low", { tools, toolChoice: "required" }).thinking).toBeUndefined()
-    expect(reasoning("claude-opus-4-6", "low", { tools, toolChoice: { tool: "clock" } }))
-      .toEqual({ config: { effort: "low" } })
+    expect(reasoning("claude-opus-4-6", "low", { tools, toolChoice: { tool: "clock" } })).toEqual({
+      config: { effort: "low" }
+    })
     expect(reasoning("claude-opus-4-6", "low", { tools, toolChoice: "auto" }).thinking).toBeDefined()
   })
 })
@@ -277,7 +333,10 @@ describe("structured outputs and extra", () => {
   })
 
   it("extra goes over everything, and an effort does not cost the format", () => {
-    const encoded = body({ responseFormat, extra: { output_config: { effort: "max" }, max_tokens: 5, service_tier: "auto" } })
+    const encoded = body({
+      responseFormat,
+      extra: { output_config: { effort: "max" }, max_tokens: 5, service_tier: "auto" }
+    })
     expect(encoded).toMatchObject({
       max_tokens: 5,
       service_tier: "auto",
@@ -288,34 +347,40 @@ describe("structured outputs and extra", () => {
 
 describe("answers", () => {
   it("counts what was cached into the input, once", () => {
-    expect(Codec.decodeUsage({
-      input_tokens: 10,
-      cache_read_input_tokens: 100,
-      cache_creation_input_tokens: 30,
-      output_tokens: 50,
-      output_tokens_details: { thinking_tokens: 20 }
-    })).toEqual({ inputTokens: 140, outputTokens: 50, cachedInputTokens: 100, cacheWriteTokens: 30, reasoningTokens: 20 })
-    expect(Codec.decodeUsage({ input_tokens: 1, output_tokens: 2, cache_read_input_tokens: null }))
-      .toEqual({ inputTokens: 1, outputTokens: 2 })
+    expect(
+      Codec.decodeUsage({
+        input_tokens: 10,
+        cache_read_input_tokens: 100,
+        cache_creation_input_tokens: 30,
+        output_tokens: 50,
+        output_tokens_details: { thinking_tokens: 20 }
+      })
+    ).toEqual({ inputTokens: 140, outputTokens: 50, cachedInputTokens: 100, cacheWriteTokens: 30, reasoningTokens: 20 })
+    expect(Codec.decodeUsage({ input_tokens: 1, output_tokens: 2, cache_read_input_tokens: null })).toEqual({
+      inputTokens: 1,
+      outputTokens: 2
+    })
     expect(Codec.decodeUsage(undefined)).toEqual({ inputTokens: 0, outputTokens: 0 })
     expect(Codec.decodeUsage({ input_tokens: -1, output_tokens: "3" })).toEqual({ inputTokens: 0, outputTokens: 0 })
   })
 
   it("a whole turn", () => {
-    expect(Codec.decodeTurn({
-      id: "msg_1",
-      model: "claude-sonnet-4-5-20250929",
-      content: [
-        { type: "thinking", thinking: "Hm.", signature: "sig" },
-        { type: "redacted_thinking", data: "red" },
-        { type: "server_tool_use", id: "srv", name: "web_search", input: {} },
-        { type: "text", text: "Hi" },
-        { type: "tool_use", id: "toolu_1", name: "weather", input: { city: "Zürich" } }
-      ],
-      stop_reason: "tool_use",
-      stop_sequence: null,
-      usage: { input_tokens: 3, output_tokens: 4 }
-    })).toEqual({
+    expect(
+      Codec.decodeTurn({
+        id: "msg_1",
+        model: "claude-sonnet-4-5-20250929",
+        content: [
+          { type: "thinking", thinking: "Hm.", signature: "sig" },
+          { type: "redacted_thinking", data: "red" },
+          { type: "server_tool_use", id: "srv", name: "web_search", input: {} },
+          { type: "text", text: "Hi" },
+          { type: "tool_use", id: "toolu_1", name: "weather", input: { city: "Zürich" } }
+        ],
+        stop_reason: "tool_use",
+        stop_sequence: null,
+        usage: { input_tokens: 3, output_tokens: 4 }
+      })
+    ).toEqual({
       id: "msg_1",
       model: "claude-sonnet-4-5-20250929",
       content: [

@@ -52,15 +52,17 @@ describe("error events inside a stream", () => {
   })
 
   it("reads an overflow", () => {
-    expect(ErrorMap.fromEvent(origin, event("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum")))
-      .toMatchObject({ _tag: "ContextLengthError", maxTokens: 8, requestedTokens: 9 })
+    expect(
+      ErrorMap.fromEvent(origin, event("invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"))
+    ).toMatchObject({ _tag: "ContextLengthError", maxTokens: 8, requestedTokens: 9 })
   })
 })
 
 describe("stop reasons", () => {
   it("refusal is a content filter, with the provider's reason", () => {
-    expect(ErrorMap.fromStopReason(origin, "refusal", { type: "refusal", category: "cyber", explanation: "No." }))
-      .toMatchObject({ _tag: "ContentFilterError", stage: "output", categories: ["cyber"], reason: "No." })
+    expect(
+      ErrorMap.fromStopReason(origin, "refusal", { type: "refusal", category: "cyber", explanation: "No." })
+    ).toMatchObject({ _tag: "ContentFilterError", stage: "output", categories: ["cyber"], reason: "No." })
     expect(ErrorMap.fromStopReason(origin, "refusal")).toMatchObject({ reason: "refusal" })
   })
 
@@ -68,7 +70,10 @@ describe("stop reasons", () => {
     expect(ErrorMap.fromStopReason(origin, "model_context_window_exceeded")?._tag).toBe("ContextLengthError")
   })
 
-  it.each(["end_turn", "max_tokens", "tool_use", "pause_turn", "stop_sequence", null, undefined])("%s is none", (reason) => {
-    expect(ErrorMap.fromStopReason(origin, reason)).toBeUndefined()
-  })
+  it.each(["end_turn", "max_tokens", "tool_use", "pause_turn", "stop_sequence", null, undefined])(
+    "%s is none",
+    (reason) => {
+      expect(ErrorMap.fromStopReason(origin, reason)).toBeUndefined()
+    }
+  )
 })

@@ -18,18 +18,20 @@ describe("contents", () => {
   })
 
   it("all that can be said of an answer", () => {
-    expect(body({
-      temperature: 0.5,
-      topP: 0.9,
-      topK: 40,
-      maxTokens: 100,
-      stop: ["END"],
-      seed: 7,
-      presencePenalty: 1,
-      frequencyPenalty: -1,
-      responseFormat: { type: "json", name: "Person", schema: { type: "object" } },
-      reasoning: { effort: "low" }
-    })["generationConfig"]).toEqual({
+    expect(
+      body({
+        temperature: 0.5,
+        topP: 0.9,
+        topK: 40,
+        maxTokens: 100,
+        stop: ["END"],
+        seed: 7,
+        presencePenalty: 1,
+        frequencyPenalty: -1,
+        responseFormat: { type: "json", name: "Person", schema: { type: "object" } },
+        reasoning: { effort: "low" }
+      })["generationConfig"]
+    ).toEqual({
       temperature: 0.5,
       topP: 0.9,
       topK: 40,
@@ -45,10 +47,12 @@ describe("contents", () => {
   })
 
   it("extra goes over everything, field by field in generationConfig", () => {
-    expect(body({
-      maxTokens: 100,
-      extra: { generationConfig: { candidateCount: 1 }, safetySettings: [] }
-    })).toMatchObject({ generationConfig: { maxOutputTokens: 100, candidateCount: 1 }, safetySettings: [] })
+    expect(
+      body({
+        maxTokens: 100,
+        extra: { generationConfig: { candidateCount: 1 }, safetySettings: [] }
+      })
+    ).toMatchObject({ generationConfig: { maxOutputTokens: 100, candidateCount: 1 }, safetySettings: [] })
   })
 
   const history: ReadonlyArray<Message.Message> = [
@@ -60,11 +64,20 @@ describe("contents", () => {
         { type: "reasoning", text: "Both.", options: { gemini: { thoughtSignature: "t" } } },
         { type: "reasoning", text: "another provider's thoughts", options: { anthropic: { signature: "x" } } },
         { type: "text", text: "Let me see." },
-        { type: "tool-call", id: "gemini-call-r-0", name: "weather", params: { city: "Zürich" }, options: { gemini: { thoughtSignature: "sig" } } },
+        {
+          type: "tool-call",
+          id: "gemini-call-r-0",
+          name: "weather",
+          params: { city: "Zürich" },
+          options: { gemini: { thoughtSignature: "sig" } }
+        },
         { type: "tool-call", id: "given", name: "clock", params: {} }
       ]
     },
-    { role: "tool", content: [{ type: "tool-result", id: "gemini-call-r-0", name: "weather", isFailure: false, result: 21 }] },
+    {
+      role: "tool",
+      content: [{ type: "tool-result", id: "gemini-call-r-0", name: "weather", isFailure: false, result: 21 }]
+    },
     { role: "tool", content: [{ type: "tool-result", id: "given", name: "clock", isFailure: true, result: "broken" }] },
     { role: "user", content: "Well?" }
   ]
@@ -108,31 +121,39 @@ describe("contents", () => {
   })
 
   it("files inline and by URL", () => {
-    expect(body({
-      messages: [{
-        role: "user",
-        content: [
-          { type: "file", mediaType: "image/png", data: new Uint8Array([1, 2, 3]) },
-          { type: "file", mediaType: "application/pdf", data: "https://example.com/a.pdf" }
+    expect(
+      body({
+        messages: [
+          {
+            role: "user",
+            content: [
+              { type: "file", mediaType: "image/png", data: new Uint8Array([1, 2, 3]) },
+              { type: "file", mediaType: "application/pdf", data: "https://example.com/a.pdf" }
+            ]
+          }
         ]
-      }]
-    })["contents"]).toMatchObject([{
-      parts: [
-        { inlineData: { mimeType: "image/png", data: "AQID" } },
-        { fileData: { mimeType: "application/pdf", fileUri: "https://example.com/a.pdf" } }
-      ]
-    }])
+      })["contents"]
+    ).toMatchObject([
+      {
+        parts: [
+          { inlineData: { mimeType: "image/png", data: "AQID" } },
+          { fileData: { mimeType: "application/pdf", fileUri: "https://example.com/a.pdf" } }
+        ]
+      }
+    ])
   })
 })
 
 describe("tools", () => {
   it("declares schemas, and none for a tool without parameters", () => {
-    expect(body({ tools })["tools"]).toEqual([{
-      functionDeclarations: [
-        { name: "weather", description: "Says it", parametersJsonSchema: tools[0].parameters },
-        { name: "clock" }
-      ]
-    }])
+    expect(body({ tools })["tools"]).toEqual([
+      {
+        functionDeclarations: [
+          { name: "weather", description: "Says it", parametersJsonSchema: tools[0].parameters },
+          { name: "clock" }
+        ]
+      }
+    ])
   })
 
   it.each([
@@ -140,7 +161,10 @@ describe("tools", () => {
     ["none", { mode: "NONE" }],
     ["required", { mode: "ANY" }],
     [{ tool: "clock" }, { mode: "ANY", allowedFunctionNames: ["clock"] }],
-    [{ mode: "required", oneOf: ["clock"] }, { mode: "ANY", allowedFunctionNames: ["clock"] }]
+    [
+      { mode: "required", oneOf: ["clock"] },
+      { mode: "ANY", allowedFunctionNames: ["clock"] }
+    ]
   ] as const)("choice %o", (toolChoice, expected) => {
     expect(body({ tools, toolChoice })["toolConfig"]).toEqual({ functionCallingConfig: expected })
   })
@@ -169,14 +193,19 @@ describe("reasoning", () => {
 
 describe("answers", () => {
   it("thoughts are added to the output; what was cached is in the input already", () => {
-    expect(Codec.decodeUsage({
-      promptTokenCount: 120,
-      cachedContentTokenCount: 100,
-      candidatesTokenCount: 30,
-      thoughtsTokenCount: 40,
-      toolUsePromptTokenCount: 5,
-      promptTokensDetails: [{ modality: "TEXT", tokenCount: 90 }, { modality: "AUDIO", tokenCount: 30 }]
-    })).toEqual({
+    expect(
+      Codec.decodeUsage({
+        promptTokenCount: 120,
+        cachedContentTokenCount: 100,
+        candidatesTokenCount: 30,
+        thoughtsTokenCount: 40,
+        toolUsePromptTokenCount: 5,
+        promptTokensDetails: [
+          { modality: "TEXT", tokenCount: 90 },
+          { modality: "AUDIO", tokenCount: 30 }
+        ]
+      })
+    ).toEqual({
       inputTokens: 125,
       outputTokens: 70,
       cachedInputTokens: 100,
@@ -189,19 +218,21 @@ describe("answers", () => {
   const answer = {
     responseId: "r/1",
     modelVersion: "gemini-3-pro-preview",
-    candidates: [{
-      content: {
-        parts: [
-          { text: "Hm.", thought: true },
-          { text: "Hi", thoughtSignature: "s0" },
-          { functionCall: { name: "weather", args: { city: "Zürich" } }, thoughtSignature: "s1" },
-          { functionCall: { name: "clock" } },
-          { inlineData: { mimeType: "image/png", data: "AQID" } },
-          { executableCode: { code: "1" } }
-        ]
-      },
-      finishReason: "STOP"
-    }],
+    candidates: [
+      {
+        content: {
+          parts: [
+            { text: "Hm.", thought: true },
+            { text: "Hi", thoughtSignature: "s0" },
+            { functionCall: { name: "weather", args: { city: "Zürich" } }, thoughtSignature: "s1" },
+            { functionCall: { name: "clock" } },
+            { inlineData: { mimeType: "image/png", data: "AQID" } },
+            { executableCode: { code: "1" } }
+          ]
+        },
+        finishReason: "STOP"
+      }
+    ],
     usageMetadata: { promptTokenCount: 3, candidatesTokenCount: 4 }
   }
 
@@ -230,14 +261,21 @@ describe("answers", () => {
 
   it("made up ids are the same for the same answer, and other ones for another", () => {
     const ids = (seed: string, responseId?: string) =>
-      Codec.decodeTurn({ ...answer, responseId }, seed)!.content.flatMap((part) => part.type === "tool-call" ? [part.id] : [])
+      Codec.decodeTurn({ ...answer, responseId }, seed)!.content.flatMap((part) =>
+        part.type === "tool-call" ? [part.id] : []
+      )
     expect(ids("a")).toEqual(ids("a"))
     expect(ids("a")).not.toEqual(ids("b"))
     expect(new Set(ids("a")).size).toBe(2)
     expect(ids("a", "r2")).toEqual(ids("b", "r2"))
   })
 
-  it.each([["STOP", "stop"], ["MAX_TOKENS", "length"], ["LANGUAGE", "other"], [undefined, "other"]])("%s means %s", (reason, expected) => {
+  it.each([
+    ["STOP", "stop"],
+    ["MAX_TOKENS", "length"],
+    ["LANGUAGE", "other"],
+    [undefined, "other"]
+  ])("%s means %s", (reason, expected) => {
     expect(Codec.finishReason(reason, false)).toBe(expected)
   })
 
@@ -249,7 +287,12 @@ describe("answers", () => {
 })
 
 describe("embeddings", () => {
-  const request = { model: "gemini-embedding-001", input: ["a", "bb"], dimensions: 2, extra: { taskType: "RETRIEVAL_QUERY" } }
+  const request = {
+    model: "gemini-embedding-001",
+    input: ["a", "bb"],
+    dimensions: 2,
+    extra: { taskType: "RETRIEVAL_QUERY" }
+  }
 
   it("one request a text", () => {
     expect(Codec.encodeEmbed(request)).toEqual({
@@ -264,7 +307,10 @@ describe("embeddings", () => {
 
   it("reads the vectors, and refuses too few or broken ones", () => {
     expect(Codec.decodeEmbeddings({ embeddings: [{ values: [1, 2] }, { values: [3, 4] }] }, request)).toEqual({
-      vectors: [[1, 2], [3, 4]],
+      vectors: [
+        [1, 2],
+        [3, 4]
+      ],
       usage: { inputTokens: 1, outputTokens: 0, estimated: true },
       model: "gemini-embedding-001"
     })

@@ -48,10 +48,12 @@ describe("errors inside a stream", () => {
 
 describe("blocked prompts", () => {
   it("is a filter of the input", () => {
-    expect(ErrorMap.fromPromptFeedback(origin, {
-      blockReason: "SAFETY",
-      safetyRatings: [{ category: "HARM_CATEGORY_HARASSMENT", blocked: true }, { category: "OTHER" }]
-    })).toMatchObject({
+    expect(
+      ErrorMap.fromPromptFeedback(origin, {
+        blockReason: "SAFETY",
+        safetyRatings: [{ category: "HARM_CATEGORY_HARASSMENT", blocked: true }, { category: "OTHER" }]
+      })
+    ).toMatchObject({
       _tag: "ContentFilterError",
       stage: "input",
       reason: "SAFETY",
@@ -66,15 +68,26 @@ describe("blocked prompts", () => {
 })
 
 describe("finish reasons", () => {
-  it.each(["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"])("%s is a filter", (reason) => {
-    expect(ErrorMap.fromCandidate(origin, { finishReason: reason }))
-      .toMatchObject({ _tag: "ContentFilterError", stage: "output", reason })
-  })
+  it.each(["SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"])(
+    "%s is a filter",
+    (reason) => {
+      expect(ErrorMap.fromCandidate(origin, { finishReason: reason })).toMatchObject({
+        _tag: "ContentFilterError",
+        stage: "output",
+        reason
+      })
+    }
+  )
 
-  it.each(["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"])("%s is an invalid response", (reason) => {
-    expect(ErrorMap.fromCandidate(origin, { finishReason: reason, finishMessage: "call:(" }))
-      .toMatchObject({ _tag: "InvalidResponseError", excerpt: "call:(" })
-  })
+  it.each(["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "MALFORMED_RESPONSE"])(
+    "%s is an invalid response",
+    (reason) => {
+      expect(ErrorMap.fromCandidate(origin, { finishReason: reason, finishMessage: "call:(" })).toMatchObject({
+        _tag: "InvalidResponseError",
+        excerpt: "call:("
+      })
+    }
+  )
 
   it.each(["STOP", "MAX_TOKENS", "LANGUAGE", "OTHER", undefined])("%s is none", (reason) => {
     expect(ErrorMap.fromCandidate(origin, { finishReason: reason })).toBeUndefined()

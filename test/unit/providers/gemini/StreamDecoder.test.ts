@@ -45,7 +45,7 @@ const expected: ReadonlyArray<Response.StreamPart> = [
   { type: "text-delta", delta: "Let me see — " },
   { type: "text-delta", delta: "日本語 too." },
   { type: "tool-params-start", id: "gemini-call-resp-01_A-0", name: "weather" },
-  { type: "tool-params-delta", id: "gemini-call-resp-01_A-0", delta: "{\"city\":\"Zürich\"}" },
+  { type: "tool-params-delta", id: "gemini-call-resp-01_A-0", delta: '{"city":"Zürich"}' },
   {
     type: "tool-call",
     id: "gemini-call-resp-01_A-0",
@@ -101,28 +101,42 @@ describe("a recorded stream", () => {
 
 describe("ends", () => {
   it("the length", () => {
-    expect(read([encode(chunk([{ text: "Hi" }], "MAX_TOKENS", { usageMetadata: { promptTokenCount: 1, candidatesTokenCount: 2 } }))]).parts.at(-1))
-      .toEqual({ type: "finish", reason: "length", usage: { inputTokens: 1, outputTokens: 2 } })
+    expect(
+      read([
+        encode(
+          chunk([{ text: "Hi" }], "MAX_TOKENS", { usageMetadata: { promptTokenCount: 1, candidatesTokenCount: 2 } })
+        )
+      ]).parts.at(-1)
+    ).toEqual({ type: "finish", reason: "length", usage: { inputTokens: 1, outputTokens: 2 } })
   })
 
   it("without usage it is estimated, and says so", () => {
-    expect(read([encode(chunk([{ text: "Hello" }], "STOP"))]).parts.at(-1))
-      .toMatchObject({ usage: { outputTokens: 2, estimated: true } })
+    expect(read([encode(chunk([{ text: "Hello" }], "STOP"))]).parts.at(-1)).toMatchObject({
+      usage: { outputTokens: 2, estimated: true }
+    })
   })
 
-  it.each([["SAFETY", "ContentFilterError"], ["MALFORMED_FUNCTION_CALL", "InvalidResponseError"]])("%s is a %s", (reason, tag) => {
+  it.each([
+    ["SAFETY", "ContentFilterError"],
+    ["MALFORMED_FUNCTION_CALL", "InvalidResponseError"]
+  ])("%s is a %s", (reason, tag) => {
     const failed = read([encode(chunk([{ text: "Hi" }]), chunk([], reason))])
     expect(failed.error?._tag).toBe(tag)
     expect(failed.finished).toBe(false)
   })
 
   it("a blocked prompt is a filter of the input", () => {
-    expect(read([encode({ promptFeedback: { blockReason: "PROHIBITED_CONTENT" } })]).error)
-      .toMatchObject({ _tag: "ContentFilterError", stage: "input", reason: "PROHIBITED_CONTENT" })
+    expect(read([encode({ promptFeedback: { blockReason: "PROHIBITED_CONTENT" } })]).error).toMatchObject({
+      _tag: "ContentFilterError",
+      stage: "input",
+      reason: "PROHIBITED_CONTENT"
+    })
   })
 
   it("an error inside the stream is the error, with the wait it names", () => {
-    const failed = read([encode(chunk([{ text: "Hi" }]), { error: { code: 503, status: "UNAVAILABLE", message: "Overloaded" } })])
+    const failed = read([
+      encode(chunk([{ text: "Hi" }]), { error: { code: 503, status: "UNAVAILABLE", message: "Overloaded" } })
+    ])
     expect(failed.error).toMatchObject({ _tag: "ModelOverloadError", provider: "gemini" })
     expect(failed.parts).toHaveLength(2)
   })
