@@ -13,14 +13,18 @@ import * as Scheduler from "effect/Scheduler"
 export interface EagerClock extends ClockModule.Clock {
   /** Sleeps under way: anything but 0 after the end is a leaked timer. */
   readonly sleeping: () => number
+  /** Wakes nobody any more. Called at the end, so that a leaked timer stays to be seen. */
+  readonly stop: () => void
 }
 
 export const eagerClock = (): EagerClock => {
   let nowMs = 0
   let pumping = false
+  let stopped = false
   const sleeps: Array<{ readonly atMs: number; readonly wake: () => void }> = []
   const pump = () => {
     pumping = false
+    if (stopped) return
     sleeps.sort((a, b) => a.atMs - b.atMs)
     const first = sleeps.shift()
     if (first === undefined) return
@@ -51,7 +55,10 @@ export const eagerClock = (): EagerClock => {
           if (index >= 0) sleeps.splice(index, 1)
         })
       }),
-    sleeping: () => sleeps.length
+    sleeping: () => sleeps.length,
+    stop: () => {
+      stopped = true
+    }
   }
 }
 
@@ -96,7 +103,12 @@ export const sweep = async (
     const clock = eagerClock()
     const program = Effect.provideService(Effect.suspend(make), Clock.Clock, clock)
     root = Effect.runFork(Effect.andThen(Effect.yieldNow, program), { scheduler })
-    const exit = await new Promise<Exit.Exit<unknown, unknown>>((resolve) => void root!.addObserver(resolve))
+    const exit = await new Promise<Exit.Exit<unknown, unknown>>((resolve) => {
+      root!.addObserver((exit) => {
+        clock.stop()
+        resolve(exit)
+      })
+    })
     const reached = operations >= point
     await turns(3)
     check({ point, exit, clock })
