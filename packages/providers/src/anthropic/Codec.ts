@@ -5,24 +5,26 @@
  * Decisions:
  *
  * - `max_tokens` must be sent. Without one in the request it is the largest answer of the model, or
- *   {@link unknownMaxTokens} for a model that is not known.
+ *   4,096 for a model that is not known. More than a model can answer is cut to what it can, so that a request may
+ *   fail over to a smaller model.
  * - A JSON answer is asked for with structured outputs (`output_config.format`), never with a forced tool: a
- *   forced tool would collide with the caller's tools, with thinking, and with streaming.
+ *   forced tool would collide with the caller's tools, with thinking, and with streaming. A prefill goes without a
+ *   schema and without thoughts, which the provider refuses beside it.
  * - What the wire has no word for (`seed`, the penalties) is not sent. Sampling that a model would refuse with a
  *   400 is not sent either: see `Models.ts`. `extra` overrides all of this.
  */
 import type { Request, Response, Tool, Usage } from "@breakwater/core"
 import { asArray, asCount, asRecord, asText, type JsonRecord } from "../internal/Json.ts"
-import { encode as encodePrompt, metadataKey } from "./Messages.ts"
+import { encode as encodePrompt, metadataKey, resumesWithoutThoughts, type WirePrompt } from "./Messages.ts"
 import * as Models from "./Models.ts"
 
 type Body = Record<string, unknown>
 
 /** The largest answer asked of a model whose own limit is not known, in tokens. */
-export const unknownMaxTokens = 4_096
+const unknownMaxTokens = 4_096
 
 /** Tokens of thought for each effort, for models that think within a budget. */
-export const thinkingBudgets = { minimal: 1_024, low: 4_096, medium: 8_192, high: 16_384 } as const
+const thinkingBudgets = { minimal: 1_024, low: 4_096, medium: 8_192, high: 16_384 } as const
 
 const minThinkingBudget = 1_024
 
@@ -63,9 +65,14 @@ const encodeTools = (request: Request.ProviderRequest): Body => {
 
 /**
  * Thinking and effort. Thoughts are asked for in summary: a model that thinks in silence looks like one that
- * hangs, and runs into the timeout of the first token. A forced tool leaves no room for thoughts.
+ * hangs, and runs into the timeout of the first token. A forced tool and a prefill leave no room for thoughts, and a
+ * model that thinks within a budget must have begun the turn with them: not so if another model began it.
  */
-const encodeReasoning = (request: Request.ProviderRequest, maxTokens: number): { thinking?: Body; effort?: string } => {
+const encodeReasoning = (
+  request: Request.ProviderRequest,
+  prompt: WirePrompt,
+  maxTokens: number
+): { readonly thinking?: Body; readonly effort?: string } => {
   const effort = request.reasoning?.effort
   const { effort: acceptsEffort, thinking, thinkingOff } = Models.traits(request.model)
   if (effort === undefined || thinking === "none") return {}
@@ -74,9 +81,9 @@ const encodeReasoning = (request: Request.ProviderRequest, maxTokens: number): {
     return thinkingOff === "impossible" ? { effort: "low" } : {}
   }
   const level = acceptsEffort ? { effort: effort === "minimal" ? "low" : effort } : {}
-  if (isForced(request.toolChoice)) return level
+  if (isForced(request.toolChoice) || request.prefill === true) return level
   if (thinking === "adaptive") return { ...level, thinking: { type: "adaptive", display: "summarized" } }
-  const budget = Math.min(thinkingBudgets[effort], maxTokens - 1)
+  const budget = resumesWithoutThoughts(prompt) ? 0 : Math.min(thinkingBudgets[effort], maxTokens - 1)
   return budget < minThinkingBudget ? level : { ...level, thinking: { type: "enabled", budget_tokens: budget } }
 }
 
@@ -93,7 +100,7 @@ const encodeSampling = (request: Request.ProviderRequest, thinking: Body | undef
 }
 
 const encodeOutput = (request: Request.ProviderRequest, effort: string | undefined): Body => {
-  const format = request.responseFormat
+  const format = request.prefill === true ? undefined : request.responseFormat
   const config: Body = {
     ...(effort === undefined ? {} : { effort }),
     ...(format?.type === "json" ? { format: { type: "json_schema", schema: format.schema } } : {})
@@ -113,16 +120,25 @@ const withExtra = (body: Body, extra: Readonly<Body> | undefined): Body => {
   }
 }
 
-/** Converts a request. `defaultMaxTokens` stands in for a missing `maxTokens`. */
+/** How long an answer may be. */
+export interface OutputLimits {
+  /** Stands in for a missing `maxTokens`. */
+  readonly defaultMaxTokens?: number | undefined
+  /** The largest answer of the model, if it is known. */
+  readonly maxOutputTokens?: number | undefined
+}
+
+/** Converts a request. */
 export const encodeRequest = (
   request: Request.ProviderRequest,
   stream: boolean,
-  defaultMaxTokens?: number
+  limits: OutputLimits = Models.capabilities(request.model)
 ): Encoded => {
   const prompt = encodePrompt(request.messages)
-  const maxTokens =
-    request.maxTokens ?? defaultMaxTokens ?? Models.capabilities(request.model).maxOutputTokens ?? unknownMaxTokens
-  const { effort, thinking } = encodeReasoning(request, maxTokens)
+  const { defaultMaxTokens, maxOutputTokens } = limits
+  const wanted = request.maxTokens ?? defaultMaxTokens ?? maxOutputTokens ?? unknownMaxTokens
+  const maxTokens = Math.min(wanted, maxOutputTokens ?? Infinity)
+  const { effort, thinking } = encodeReasoning(request, prompt, maxTokens)
   const stop = request.stop?.filter((text) => text.trim().length > 0) ?? []
   const body: Body = {
     model: request.model,

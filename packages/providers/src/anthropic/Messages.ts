@@ -137,6 +137,19 @@ const trimEnd = (messages: Array<WireMessage>): string => {
   return text.slice(kept.length)
 }
 
+/**
+ * Whether the prompt ends with results of tools that were called in a message without thoughts of its own: a turn
+ * that another model, or this one without thinking, has begun.
+ */
+export const resumesWithoutThoughts = ({ messages }: WirePrompt): boolean => {
+  const results = messages.at(-1)
+  const calls = messages.at(-2)
+  return (
+    results?.content.some((each) => each["type"] === "tool_result") === true &&
+    calls?.content.some((each) => each["type"] === "thinking" || each["type"] === "redacted_thinking") !== true
+  )
+}
+
 /** Converts a prompt. */
 export const encode = (prompt: ReadonlyArray<Message.Message>): WirePrompt => {
   const system: Array<Block> = []

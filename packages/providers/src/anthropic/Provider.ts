@@ -34,8 +34,8 @@ export interface Options extends ProviderOptions {
   readonly defaultMaxTokens?: number
 }
 
-export const defaultBaseUrl = "https://api.anthropic.com"
-export const defaultVersion = "2023-06-01"
+const defaultBaseUrl = "https://api.anthropic.com"
+const defaultVersion = "2023-06-01"
 
 interface Messages extends Built {
   readonly url: string
@@ -44,9 +44,10 @@ interface Messages extends Built {
 
 const encode = (provider: Messages, request: Request.ProviderRequest, stream: boolean) => {
   const target = { provider: provider.name, model: request.model }
-  const maxTokens = provider.defaultMaxTokens ?? provider.capabilities(request.model).maxOutputTokens
+  const { maxOutputTokens } = provider.capabilities(request.model)
+  const limits = { defaultMaxTokens: provider.defaultMaxTokens, maxOutputTokens }
   return encoding(target, () => {
-    const { body, trimmed } = Codec.encodeRequest(request, stream, maxTokens)
+    const { body, trimmed } = Codec.encodeRequest(request, stream, limits)
     return { target, trimmed, json: JSON.stringify(body) }
   })
 }

@@ -55,14 +55,14 @@ const encodeTools = (request: Request.ProviderRequest): Body => {
   }
 }
 
-const generationConfig = (request: Request.ProviderRequest): Body => {
+const generationConfig = (request: Request.ProviderRequest, maxOutputTokens: number): Body => {
   const format = request.responseFormat
   const effort = request.reasoning?.effort
   return defined({
     temperature: request.temperature,
     topP: request.topP,
     topK: request.topK,
-    maxOutputTokens: request.maxTokens,
+    maxOutputTokens: request.maxTokens === undefined ? undefined : Math.min(request.maxTokens, maxOutputTokens),
     stopSequences: request.stop?.length ? request.stop : undefined,
     seed: request.seed,
     presencePenalty: request.presencePenalty,
@@ -73,9 +73,9 @@ const generationConfig = (request: Request.ProviderRequest): Body => {
   })
 }
 
-/** Converts a request. */
-export const encodeRequest = (request: Request.ProviderRequest): Body => {
-  const config = { ...generationConfig(request), ...asRecord(request.extra?.["generationConfig"]) }
+/** Converts a request. An answer longer than `maxOutputTokens`, if the model's limit is known, is not asked for. */
+export const encodeRequest = (request: Request.ProviderRequest, maxOutputTokens = Infinity): Body => {
+  const config = { ...generationConfig(request, maxOutputTokens), ...asRecord(request.extra?.["generationConfig"]) }
   return {
     ...encodePrompt(request.messages, request.model),
     ...encodeTools(request),

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import { originOf } from "../internal/Failure.ts"
+import { originOf, type Target } from "../internal/Failure.ts"
 import { build, type Built, encoding, orFail, type ProviderOptions } from "../internal/ProviderOptions.ts"
 import { turnParts } from "../openai-compatible/Codec.ts"
 import * as Answer from "./Answer.ts"
@@ -22,7 +22,7 @@ type AttemptError = LLMError.AttemptError
 
 export type Options = ProviderOptions
 
-export const defaultBaseUrl = "https://generativelanguage.googleapis.com"
+const defaultBaseUrl = "https://generativelanguage.googleapis.com"
 
 type Operation = "generateContent" | "streamGenerateContent?alt=sse" | "batchEmbedContents"
 
@@ -41,15 +41,18 @@ const seed = Effect.map(Random.nextInt, (number) => (number >>> 0).toString(36))
 
 const targetOf = (provider: Built, model: string) => ({ provider: provider.name, model })
 
-const encode = (target: { readonly provider: string; readonly model: string }, request: Request.ProviderRequest) =>
-  encoding(target, () => JSON.stringify(Codec.encodeRequest({ ...request, model: bareModel(request.model) })))
+const encode = (provider: Built, target: Target, request: Request.ProviderRequest) =>
+  encoding(target, () => {
+    const { maxOutputTokens } = provider.capabilities(request.model)
+    return JSON.stringify(Codec.encodeRequest({ ...request, model: bareModel(request.model) }, maxOutputTokens))
+  })
 
 const generate =
   (provider: Built) =>
   (request: Request.ProviderRequest): Effect.Effect<Response.Turn, AttemptError> =>
     Effect.gen(function* () {
       const target = targetOf(provider, request.model)
-      const json = yield* encode(target, request)
+      const json = yield* encode(provider, target, request)
       const url = urlOf(provider.baseUrl, bareModel(request.model), "generateContent")
       const answer = yield* provider.http.post(url, json, target)
       return yield* orFail(Answer.decode(target, answer, yield* seed))
@@ -61,7 +64,7 @@ const stream =
     Stream.unwrap(
       Effect.gen(function* () {
         const target = targetOf(provider, request.model)
-        const json = yield* encode(target, request)
+        const json = yield* encode(provider, target, request)
         const url = urlOf(provider.baseUrl, bareModel(request.model), "streamGenerateContent?alt=sse")
         const standIn = yield* seed
         return provider.http.stream(url, json, target, {

@@ -232,7 +232,46 @@ describe("limits", () => {
   ])("%s answers with at most %d tokens unless told otherwise", (model, max) => {
     expect(body({ model })["max_tokens"]).toBe(max)
     expect(body({ model, maxTokens: 7 })["max_tokens"]).toBe(7)
-    expect(Codec.encodeRequest(request({ model }), false, 99).body["max_tokens"]).toBe(99)
+    expect(Codec.encodeRequest(request({ model }), false, { defaultMaxTokens: 99 }).body["max_tokens"]).toBe(99)
+  })
+})
+
+describe("what another model left behind", () => {
+  it("asks for no more than the model can answer, where that is known", () => {
+    expect(body({ model: "claude-haiku-4-5", maxTokens: 100_000 })["max_tokens"]).toBe(64_000)
+    expect(body({ model: "an-unknown-model", maxTokens: 100_000 })["max_tokens"]).toBe(100_000)
+  })
+
+  it("does not think within a turn that was begun without thoughts", () => {
+    const begun = (thoughts: ReadonlyArray<Message.AssistantPart>): ReadonlyArray<Message.Message> => [
+      { role: "user", content: "Time?" },
+      { role: "assistant", content: [...thoughts, { type: "tool-call", id: "c1", name: "clock", params: {} }] },
+      { role: "tool", content: [{ type: "tool-result", id: "c1", name: "clock", isFailure: false, result: "12:00" }] }
+    ]
+    const thinking = (messages: ReadonlyArray<Message.Message>, model = "claude-sonnet-4-5") =>
+      body({ model, messages, tools, reasoning: { effort: "low" } })["thinking"]
+    expect(thinking(begun([]))).toBeUndefined()
+    expect(thinking(begun([]), "claude-opus-4-6")).toMatchObject({ type: "adaptive" })
+    expect(
+      thinking(begun([{ type: "reasoning", text: "x", options: { anthropic: { signature: "s" } } }]))
+    ).toBeDefined()
+    expect(
+      thinking([...begun([]), { role: "assistant", content: "Noon." }, { role: "user", content: "Thanks" }])
+    ).toBeDefined()
+  })
+
+  it("a prefill goes without thoughts and without a schema", () => {
+    const encoded = body({
+      prefill: true,
+      messages: [
+        { role: "user", content: "Count" },
+        { role: "assistant", content: "one," }
+      ],
+      reasoning: { effort: "low" },
+      responseFormat: { type: "json", name: "n", schema: {} }
+    })
+    expect(encoded).not.toHaveProperty("thinking")
+    expect(encoded).not.toHaveProperty("output_config")
   })
 })
 

@@ -46,6 +46,12 @@ describe("contents", () => {
     })
   })
 
+  it("asks for no more than the model can answer, where that is known", () => {
+    const request = { model: "gemini-2.0-flash", messages: [], maxTokens: 100_000 }
+    expect(Codec.encodeRequest(request, 8_192)["generationConfig"]).toEqual({ maxOutputTokens: 8_192 })
+    expect(Codec.encodeRequest(request)["generationConfig"]).toEqual({ maxOutputTokens: 100_000 })
+  })
+
   it("extra goes over everything, field by field in generationConfig", () => {
     expect(
       body({
