@@ -71,7 +71,8 @@ describe("interruption closes the socket within 50 ms", () => {
   it.live("finished streams give their connection back", () =>
     Effect.gen(function*() {
       const { llm, upstream } = yield* service
-      for (let i = 0; i < 3; i++) yield* Stream.runDrain(llm.stream({ prompt: "hi", model: "up/good" }))
-      assert.isAtMost((yield* upstream.stats).totalSockets, 1)
+      for (let i = 0; i < 6; i++) yield* Stream.runDrain(llm.stream({ prompt: "hi", model: "up/good" }))
+      // A new call may begin before the pool has the last connection back, but no third one is ever needed.
+      assert.isAtMost((yield* upstream.stats).totalSockets, 2)
     }).pipe(Effect.scoped), 30_000)
 })
