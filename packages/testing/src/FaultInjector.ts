@@ -58,7 +58,7 @@ export interface Injector {
   readonly enable: Effect.Effect<void>
   readonly disable: Effect.Effect<void>
   readonly enabled: Effect.Effect<boolean>
-  /** Runs an effect with the faults on, and puts the switch back as it was. */
+  /** Runs an effect with the faults on, for all callers, and leaves the switch as it was. */
   readonly during: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   readonly injected: Effect.Effect<Injected>
 }
@@ -80,7 +80,9 @@ export const make = (
   })
 
 const build = (inner: LLMProvider.Provider, options: Options, chances: Chances, random: Random.Random): Injector => {
-  let on = options.enabled ?? false
+  let switchedOn = options.enabled ?? false
+  /** Effects under way that want the faults on. */
+  let within = 0
   let calls = 0
   let delayed = 0
   const faults: Partial<Record<Fate["_tag"], number>> = {}
@@ -99,7 +101,7 @@ const build = (inner: LLMProvider.Provider, options: Options, chances: Chances, 
   }
 
   const touches = (request: Request.ProviderRequest | Request.ProviderEmbedRequest): boolean =>
-    on && (options.only === undefined || options.only(request))
+    (switchedOn || within > 0) && (options.only === undefined || options.only(request))
 
   const raise = (error: LLMError.AttemptError, model: string) =>
     Effect.fail(LLMError.withOrigin(error, { provider: inner.name, model }))
@@ -171,16 +173,20 @@ const build = (inner: LLMProvider.Provider, options: Options, chances: Chances, 
   }
   const turn = (to: boolean) =>
     Effect.sync(() => {
-      const before = on
-      on = to
-      return before
+      switchedOn = to
     })
+  const enter = Effect.sync(() => {
+    within++
+  })
+  const leave = Effect.sync(() => {
+    within--
+  })
   return {
     provider,
-    enable: Effect.asVoid(turn(true)),
-    disable: Effect.asVoid(turn(false)),
-    enabled: Effect.sync(() => on),
-    during: (effect) => Effect.acquireUseRelease(turn(true), () => effect, (before) => turn(before)),
+    enable: turn(true),
+    disable: turn(false),
+    enabled: Effect.sync(() => switchedOn || within > 0),
+    during: (effect) => Effect.acquireUseRelease(enter, () => effect, () => leave),
     injected: Effect.sync(() => ({ calls, delayed, faults: { ...faults } }))
   }
 }

@@ -3,6 +3,8 @@
  */
 import type { LLMError, Request, Response, Usage } from "@breakwater/core"
 import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { millisOrThrow } from "./internal/options.ts"
 import { partsOfTurn, usageOf, words } from "./internal/parts.ts"
 import { compile, type Op, type Program } from "./internal/script.ts"
@@ -16,6 +18,10 @@ export interface Step {
   readonly source: ReadonlyArray<Op>
   /** @internal */
   readonly embeddings: Response.Embeddings | undefined
+  /** What `generate` answers, built once. @internal */
+  readonly answer: Effect.Effect<Response.Turn>
+  /** What `stream` answers if there is nothing to wait for, built once. @internal */
+  readonly parts: Stream.Stream<Response.StreamPart>
 }
 
 /** What is asked: `embed` calls have an `input`, the others have `messages`. */
@@ -26,12 +32,20 @@ export type Script =
   | ReadonlyArray<Step | string>
   | ((request: AnyRequest, callNumber: number) => Step | string)
 
-const fromOps = (source: ReadonlyArray<Op>, embeddings?: Response.Embeddings): Step => ({
+const notForTurns = Effect.die(new Error("this step answers embed calls only"))
+
+const fromProgram = (source: ReadonlyArray<Op>, program: Program, embeddings?: Response.Embeddings): Step => ({
   _tag: "Step",
-  program: compile(source),
+  program,
   source,
-  embeddings
+  embeddings,
+  answer: program.turn === undefined ? notForTurns : Effect.succeed(program.turn),
+  parts: program.turn === undefined
+    ? Stream.fromEffect(notForTurns)
+    : Stream.fromArray(program.ops.flatMap((op) => op._tag === "emit" ? op.parts : []))
 })
+
+const fromOps = (source: ReadonlyArray<Op>): Step => fromProgram(source, compile(source))
 
 const emit = (parts: ReadonlyArray<Response.StreamPart>): ReadonlyArray<Op> => {
   const [head, ...tail] = parts
@@ -40,8 +54,8 @@ const emit = (parts: ReadonlyArray<Response.StreamPart>): ReadonlyArray<Op> => {
 
 /** Answers with a whole turn; a stream gets it word by word. */
 export const turn = (value: Response.Turn): Step => {
-  const step = fromOps(emit(partsOfTurn(value)))
-  return { ...step, program: { ...step.program, turn: value } }
+  const source = emit(partsOfTurn(value))
+  return fromProgram(source, { ...compile(source), turn: value })
 }
 
 /** Answers with a text. Without `usage`, a token is counted for four characters, and ten for the prompt. */
@@ -75,11 +89,8 @@ export const toolCall = (name: string, params: unknown, options?: { readonly id?
  * vector of its own.
  */
 export const embeddings = (value: Response.Embeddings | ReadonlyArray<ReadonlyArray<number>>): Step => {
-  const step = fromOps([], "vectors" in value ? value : {
-    vectors: value,
-    usage: { inputTokens: value.length, outputTokens: 0 }
-  })
-  return { ...step, program: { ...step.program, turn: undefined } }
+  const answer = "vectors" in value ? value : { vectors: value, usage: { inputTokens: value.length, outputTokens: 0 } }
+  return fromProgram([], { ...compile([]), turn: undefined }, answer)
 }
 
 /** Fails. `provider` and `model` are filled in where the error is silent. */
@@ -93,10 +104,9 @@ export const stall: Step = fromOps([{ _tag: "stall" }])
 
 /** Waits before the step. */
 export const delay = (duration: Duration.Input, step: Step | string): Step => {
-  const inner = toStep(step)
-  const wait: Op = { _tag: "wait", millis: millisOrThrow("delay", duration) }
-  const built = fromOps([wait, ...inner.source], inner.embeddings)
-  return inner.program.turn === undefined ? built : { ...built, program: { ...built.program, turn: inner.program.turn } }
+  const { embeddings, program, source } = toStep(step)
+  const delayed: ReadonlyArray<Op> = [{ _tag: "wait", millis: millisOrThrow("delay", duration) }, ...source]
+  return fromProgram(delayed, { ...compile(delayed), turn: program.turn }, embeddings)
 }
 
 /** A pause between two parts of {@link stream}. */

@@ -31,7 +31,6 @@ import { CallLog, type Counts, type RecordedCall } from "./internal/calls.ts"
 import { firstOf, optionError, providerName } from "./internal/options.ts"
 import { vectorOf } from "./internal/parts.ts"
 import { playStream, playWhole } from "./internal/play.ts"
-import type { Program } from "./internal/script.ts"
 import { type AnyRequest, die, type Script, type Step, toStep } from "./Script.ts"
 
 export * from "./Script.ts"
@@ -99,13 +98,6 @@ const build = (name: string, options: Options): Scripted => {
   const recorder = new CallLog(options.record ?? true)
   const stepFor = reader(options)
   const capabilities = options.capabilities ?? defaultCapabilities
-  const answers = new WeakMap<Program, Effect.Effect<Response.Turn>>()
-  const answerOf = (program: Program): Effect.Effect<Response.Turn, LLMError.AttemptError> => {
-    if (program.turn === undefined) return Effect.die(new Error("this step answers embed calls only"))
-    let answer = answers.get(program)
-    if (answer === undefined) answers.set(program, answer = Effect.succeed(program.turn))
-    return answer
-  }
 
   // A call is booked where it cannot be interrupted, so that it is always booked out again.
   const whole = <A>(
@@ -116,8 +108,9 @@ const build = (name: string, options: Options): Scripted => {
     Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber) => {
         const clock = fiber.getRef(Clock.Clock)
-        const call = recorder.begin(operation, request, clock)
-        const step = stepFor(request, recorder.count)
+        const number = recorder.take()
+        const call = recorder.begin(number, operation, request, clock)
+        const step = stepFor(request, number)
         if (step.program.immediate) {
           recorder.end(call, "success", clock)
           return answer(step)
@@ -129,21 +122,24 @@ const build = (name: string, options: Options): Scripted => {
       })
     )
 
-  const streamed = (request: Request.ProviderRequest): Stream.Stream<Response.StreamPart, LLMError.AttemptError> =>
+  const played = (
+    request: Request.ProviderRequest,
+    next: () => { readonly number: number; readonly step: Step }
+  ): Stream.Stream<Response.StreamPart, LLMError.AttemptError> =>
     Stream.unwrap(Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       let outcome: RecordedCall["outcome"] = "interrupted"
       return Effect.map(
         Effect.acquireRelease(
           Effect.sync(() => {
-            const call = recorder.begin("stream", request, clock)
-            return { call, step: stepFor(request, recorder.count) }
+            const { number, step } = next()
+            return { call: recorder.begin(number, "stream", request, clock), step }
           }),
           ({ call }) => Effect.sync(() => recorder.end(call, outcome, clock))
         ),
         ({ step }) => {
-          const parts = step.program.turn === undefined && step.program.immediate
-            ? Stream.die(new Error("this step answers embed calls only"))
+          const parts = step.program.immediate && step.program.turn === undefined
+            ? step.parts
             : Stream.fromPull(playStream(step.program, name, request.model, () => {
               outcome = "success"
             }))
@@ -155,10 +151,24 @@ const build = (name: string, options: Options): Scripted => {
       )
     }))
 
+  const next = (request: Request.ProviderRequest) => {
+    const number = recorder.take()
+    return { number, step: stepFor(request, number) }
+  }
+
+  const streamed = recorder.keep
+    ? (request: Request.ProviderRequest) => played(request, () => next(request))
+    // Nobody asks how such a stream went, so one that waits for nothing needs no bookkeeping.
+    : (request: Request.ProviderRequest) =>
+      Stream.suspend(() => {
+        const taken = next(request)
+        return taken.step.program.immediate ? taken.step.parts : played(request, () => taken)
+      })
+
   const provider: LLMProvider.Provider = {
     name,
     capabilities: typeof capabilities === "function" ? capabilities : () => capabilities,
-    generate: (request) => whole("generate", request, (step) => answerOf(step.program)),
+    generate: (request) => whole("generate", request, (step) => step.answer),
     stream: streamed,
     embed: (request) => whole("embed", request, (step) => Effect.succeed(step.embeddings ?? embedAll(request)))
   }

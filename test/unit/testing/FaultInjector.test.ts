@@ -37,6 +37,19 @@ describe("FaultInjector", () => {
       assert.deepStrictEqual(yield* injector.injected, { calls: 2, delayed: 0, faults: { error: 2 } })
     }))
 
+  it.effect("stays on until the last of several effects is done", () =>
+    Effect.gen(function*() {
+      const { injector } = yield* wrap({ enabled: false })
+      const long = yield* Effect.forkChild(injector.during(Effect.sleep("2 seconds")), { startImmediately: true })
+      const short = yield* Effect.forkChild(injector.during(Effect.sleep("1 second")), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(short)
+      assert.isTrue(yield* injector.enabled)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(long)
+      assert.isFalse(yield* injector.enabled)
+    }))
+
   it.effect("a seed means the same faults, another seed others", () =>
     Effect.gen(function*() {
       const run = (seed: string) =>

@@ -232,9 +232,27 @@ describe("ScriptedProvider", () => {
     Effect.gen(function*() {
       const { provider, counts, calls } = yield* scripted([text("a")], { record: false })
       yield* provider.generate(ask)
-      yield* Stream.runDrain(provider.stream(ask))
+      const parts = yield* Stream.runCollect(provider.stream(ask))
+      assert.deepStrictEqual(parts.map((part) => part.type), ["text-delta", "finish"])
       assert.deepStrictEqual(yield* calls, [])
       assert.strictEqual((yield* counts).calls, 2)
+    }))
+
+  it.effect("without a record, too, a stream that waits is open until it is left", () =>
+    Effect.gen(function*() {
+      const { provider, counts } = yield* scripted([stream(["a", stall])], { record: false })
+      const fiber = yield* Effect.forkChild(Stream.runDrain(provider.stream(ask)), { startImmediately: true })
+      assert.deepStrictEqual(yield* counts, { calls: 1, open: 1, maxOpen: 1 })
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* counts, { calls: 1, open: 0, maxOpen: 1 })
+    }))
+
+  it.effect("vectors alone are no answer for generate or stream", () =>
+    Effect.gen(function*() {
+      const { provider, counts } = yield* scripted([ScriptedProvider.embeddings([[1]])])
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(provider.generate(ask))))
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(Stream.runDrain(provider.stream(ask)))))
+      assert.strictEqual((yield* counts).open, 0)
     }))
 
   it.effect("refuses a name with a slash, and waits that are no time", () =>

@@ -38,13 +38,17 @@ export class CallLog {
     this.keep = keep
   }
 
-  begin(operation: RecordedCall["operation"], request: AnyRequest, clock: Clock.Clock) {
-    this.count++
+  /** The number of the next call. */
+  take(): number {
+    return ++this.count
+  }
+
+  begin(number: number, operation: RecordedCall["operation"], request: AnyRequest, clock: Clock.Clock) {
     this.open++
     if (this.open > this.maxOpen) this.maxOpen = this.open
     if (!this.keep) return undefined
     const call: Mutable<RecordedCall> = {
-      number: this.count,
+      number,
       operation,
       request,
       startedAt: millisNow(clock),

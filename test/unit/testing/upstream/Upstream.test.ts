@@ -29,6 +29,11 @@ describe("Upstream, when it is good", () => {
       const count = body.choices[0].message.content.split(/\s+/).length
       assert.isTrue(count >= 40 && count <= 60, `${count} words`)
       assert.include(body.choices[0].message.content, "What is a breakwater?")
+      for (const content of ["", "a b c d e f g h i j k l"]) {
+        const other = JSON.parse((yield* ask({ model: "good", body: { messages: [{ role: "user", content }] } })).text)
+        const words = other.choices[0].message.content.split(/\s+/).length
+        assert.isTrue(words >= 40 && words <= 60, `${words} words`)
+      }
       assert.strictEqual(body.usage.total_tokens, body.usage.prompt_tokens + body.usage.completion_tokens)
       assert.isAbove(body.usage.completion_tokens, 40)
       assert.match(String(headers["x-request-id"]), /^req_/)
@@ -454,6 +459,23 @@ describe("Upstream, as a server", () => {
         [0, 0, 0]
       )
       assert.isAtMost(handles(), before)
+    }))
+
+  upstream("survives half a request, a wrong path and garbage", (at, ask) =>
+    Effect.gen(function*() {
+      const send = (bytes: string) =>
+        Effect.promise(() =>
+          new Promise<void>((resolve) => {
+            const socket = Net.connect(at.port, "127.0.0.1", () => socket.write(bytes, () => setTimeout(() => socket.destroy(), 20)))
+            socket.on("error", () => {}).once("close", () => resolve())
+          })
+        )
+      yield* send("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{\"model\":")
+      yield* send("GET //:99999999 HTTP/1.1\r\nhost: x\r\n\r\n")
+      yield* send("nonsense\r\n\r\n")
+      assert.strictEqual((yield* ask({ model: "good", body: { messages: "none", tools: 7, stop: {} } })).status, 200)
+      yield* Effect.sleep(20)
+      assert.deepStrictEqual([(yield* at.stats).openSockets, (yield* at.stats).total], [0, 1])
     }))
 
   it.live("can be had from a Layer, and says so if its port is taken", () =>

@@ -1,5 +1,5 @@
 /** From an HTTP request to a behaviour, or to a control answer. */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Http from "node:http"
 import { faults } from "../faults.ts"
@@ -136,7 +136,9 @@ const answer = (
     response,
     wordMillis
   })
-  const fiber = run(behaviours[faulty ? selection.fault : "good"](exchange))
+  const behaviour = behaviours[faulty ? selection.fault : "good"](exchange)
+  // A bug in here must not look like silence.
+  const fiber = run(Effect.catchDefect(behaviour, () => exchange.cut))
   state.inFlight++
   response.once("close", () => {
     state.inFlight--
@@ -148,7 +150,8 @@ const answer = (
 /** The listener of the server's requests. */
 export const handler = (state: ServerState, run: Run, wordMillis: number) =>
 (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
-  const url = new URL(request.url ?? "/", "http://upstream")
+  const target = `http://upstream${request.url}`
+  const url = new URL(URL.canParse(target) ? target : "http://upstream/")
   const route = request.method === "POST" ? routes[url.pathname] : undefined
   if (route === undefined) {
     request.resume()
