@@ -213,7 +213,7 @@ describe("the request", () => {
   it.effect("keys do not show in the provider, its errors or the configuration", () =>
     Effect.gen(function*() {
       const client = HttpClient.make((request) =>
-        Effect.succeed(HttpClientResponse.fromWeb(request, new Response("Incorrect API key: top-secret-key", { status: 400 }))))
+        Effect.succeed(HttpClientResponse.fromWeb(request, new Response("Odd header: top-secret-key", { status: 422 }))))
       const provider = yield* Effect.provideService(
         OpenAICompatible.make({ name: "x", baseUrl: "https://x.test", apiKey: Redacted.make("top-secret-key") }),
         HttpClient.HttpClient,

@@ -3,8 +3,8 @@
  * for a while and the next is asked within the same call. That is safe because a refusal means that nothing
  * reached the model. Keys stay redacted until they are put into a header.
  */
-import { LLMError } from "@breakwater/core"
-import * as Clock from "effect/Clock"
+import type { LLMError } from "@breakwater/core"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 

@@ -74,6 +74,11 @@ const join = (head: Uint8Array, tail: Uint8Array): Uint8Array => {
   return out
 }
 
+/** `text.startsWith("data:", start)`, several times faster on texts that are not ASCII. */
+const isData = (text: string, start: number): boolean =>
+  text.charCodeAt(start) === 100 && text.charCodeAt(start + 1) === 97 && text.charCodeAt(start + 2) === 116 &&
+  text.charCodeAt(start + 3) === 97 && text.charCodeAt(start + 4) === COLON
+
 class Parser implements SseParser {
   tooLarge = false
   retry: number | undefined = undefined
@@ -144,6 +149,14 @@ class Parser implements SseParser {
     let lf = text.indexOf("\n", position)
     let cr = text.indexOf("\r", position)
     while (lf !== -1 || cr !== -1) {
+      // Almost every event of a model is one data line and a blank one: no state is touched for it.
+      if (cr === -1 && text.charCodeAt(lf + 1) === LF && this.isWhole(text, position, lf)) {
+        const from = text.charCodeAt(position + 5) === SPACE ? position + 6 : position + 5
+        this.emit(text.slice(Math.min(from, lf), lf))
+        position = lf + 2
+        lf = text.indexOf("\n", position)
+        continue
+      }
       const end = cr === -1 || (lf !== -1 && lf < cr) ? lf : cr
       if (this.partial.length > 0) {
         const whole = this.partial + text.slice(position, end)
@@ -167,6 +180,18 @@ class Parser implements SseParser {
     }
   }
 
+  /** Whether a line is all the data of its event, within the limit. */
+  private isWhole(text: string, start: number, end: number): boolean {
+    return this.data === undefined && end - start <= this.max && this.partial.length === 0 && isData(text, start)
+  }
+
+  private emit(data: string): void {
+    const event = { event: this.name === "" ? "message" : this.name, data, id: this.id }
+    this.name = ""
+    if (this.out === undefined) this.out = [event]
+    else this.out.push(event)
+  }
+
   private overflow(): void {
     this.tooLarge = true
     this.partial = ""
@@ -178,7 +203,7 @@ class Parser implements SseParser {
     if (end - start + (this.data?.length ?? 0) > this.max) return this.overflow()
     if (start === end) return this.dispatch()
     if (text.charCodeAt(start) === COLON) return
-    if (text.startsWith("data:", start)) {
+    if (isData(text, start)) {
       const value = text.slice(text.charCodeAt(start + 5) === SPACE && start + 5 < end ? start + 6 : start + 5, end)
       this.data = this.data === undefined ? value : this.data + "\n" + value
       return
@@ -202,14 +227,10 @@ class Parser implements SseParser {
 
   private dispatch(): void {
     const data = this.data
-    const event = this.name === "" ? "message" : this.name
-    this.name = ""
     this.data = undefined
     // Without a data line there is nothing to dispatch; with an empty one there is an event whose data is empty.
-    if (data === undefined) return
-    const dispatched = { event, data, id: this.id }
-    if (this.out === undefined) this.out = [dispatched]
-    else this.out.push(dispatched)
+    if (data === undefined) this.name = ""
+    else this.emit(data)
   }
 }
 

@@ -37,6 +37,15 @@ export interface Client {
   ) => Stream.Stream<Response.StreamPart, AttemptError>
 }
 
+/** Shorter keys are placeholders for local servers ("ollama"), and words of their messages. */
+const shortestSecret = 12
+
+/** A failed answer without the key, should the server have repeated it. */
+const withoutKey = (answer: HttpAnswer, key: string | undefined): HttpAnswer =>
+  key === undefined || key.length < shortestSecret || !answer.text.includes(key)
+    ? answer
+    : { ...answer, text: answer.text.replaceAll(key, "[key]") }
+
 export const make = (options: ClientOptions): Client => {
   const { http, keys } = options
   const callOf = (operation: Operation, body: string, target: Target, key: string | undefined): HttpCall => {
@@ -58,9 +67,16 @@ export const make = (options: ClientOptions): Client => {
     post: (operation, body, target, onFailure) =>
       keys.use((key) =>
         Effect.flatMap(http.post(callOf(operation, body, target, key)), (answer) =>
-          answer.status >= 200 && answer.status < 300 ? Effect.succeed(answer) : Effect.fail(onFailure(answer)))
+          answer.status >= 200 && answer.status < 300
+            ? Effect.succeed(answer)
+            : Effect.fail(onFailure(withoutKey(answer, key))))
       ),
     stream: (body, target, handlers) =>
-      Stream.unwrap(keys.use((key) => http.open(callOf("chat", body, target, key), handlers)))
+      Stream.unwrap(keys.use((key) =>
+        http.open(callOf("chat", body, target, key), {
+          ...handlers,
+          onFailure: (answer) => handlers.onFailure(withoutKey(answer, key))
+        })
+      ))
   }
 }
