@@ -10,7 +10,7 @@ const target: ProviderContract.Target = {
   situations: ProviderContract.everySituation,
   embeds: false,
   make: (situation) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const upstream = yield* Upstream.make()
       const http = yield* Layer.build(HttpPool.layer())
       const provider = yield* Effect.provide(

@@ -9,7 +9,7 @@ const target: ProviderContract.Target = {
   name: "OpenAICompatible",
   situations: ProviderContract.everySituation,
   make: (situation) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const upstream = yield* Upstream.make()
       const http = yield* Layer.build(HttpPool.layer())
       const provider = yield* Effect.provide(

@@ -6,19 +6,19 @@ import * as Stream from "effect/Stream"
 const words = "A breakwater keeps the waves out of the harbour."
 
 const steps: Partial<Record<ProviderContract.Situation, ScriptedProvider.Step>> = {
-  "good": ScriptedProvider.text(words),
-  "silence": ScriptedProvider.stall,
-  "stalled": ScriptedProvider.stream(["A breakwater", ScriptedProvider.stall]),
-  "cut": ScriptedProvider.cut("A breakwater keeps"),
+  good: ScriptedProvider.text(words),
+  silence: ScriptedProvider.stall,
+  stalled: ScriptedProvider.stream(["A breakwater", ScriptedProvider.stall]),
+  cut: ScriptedProvider.cut("A breakwater keeps"),
   "rate-limit": ScriptedProvider.fail(Failures.rateLimit("1 second")),
-  "quota": ScriptedProvider.fail(Failures.quota()),
-  "overloaded": ScriptedProvider.fail(Failures.overload()),
+  quota: ScriptedProvider.fail(Failures.quota()),
+  overloaded: ScriptedProvider.fail(Failures.overload()),
   "server-error": ScriptedProvider.fail(Failures.server()),
-  "reset": ScriptedProvider.fail(Failures.transport()),
+  reset: ScriptedProvider.fail(Failures.transport()),
   "not-an-answer": ScriptedProvider.fail(Failures.invalidResponse()),
   "context-overflow": ScriptedProvider.fail(Failures.contextLength()),
   "content-filter": ScriptedProvider.fail(Failures.contentFilter()),
-  "unauthorized": ScriptedProvider.fail(Failures.authentication()),
+  unauthorized: ScriptedProvider.fail(Failures.authentication()),
   "no-such-model": ScriptedProvider.fail(Failures.modelNotFound())
 }
 
@@ -49,7 +49,8 @@ describe("the contract finds those who break it", () => {
   const violations = (target: ProviderContract.Target) =>
     Effect.map(
       Effect.forEach(ProviderContract.suite(target), (test) =>
-        Effect.match(test.run, { onSuccess: () => [], onFailure: (error) => [`${test.name} — ${error.message}`] })),
+        Effect.match(test.run, { onSuccess: () => [], onFailure: (error) => [`${test.name} — ${error.message}`] })
+      ),
       (each) => each.flat()
     )
 
@@ -58,52 +59,72 @@ describe("the contract finds those who break it", () => {
   const spoiled = (change: (subject: ProviderContract.Subject) => Partial<ProviderContract.Subject["provider"]>) => ({
     ...good,
     make: (situation: ProviderContract.Situation) =>
-      Effect.map(good.make(situation), (subject) => ({ ...subject, provider: { ...subject.provider, ...change(subject) } }))
+      Effect.map(good.make(situation), (subject) => ({
+        ...subject,
+        provider: { ...subject.provider, ...change(subject) }
+      }))
   })
 
   it.live("a stream without finish, an error of another kind, an answer where a failure is owed", () =>
-    Effect.gen(function*() {
-      const found = yield* violations(targetOf({
-        "unfinished": ScriptedProvider.unfinished("half"),
-        "server-error": ScriptedProvider.fail(Failures.overload()),
-        "quota": ScriptedProvider.text(words)
-      }))
+    Effect.gen(function* () {
+      const found = yield* violations(
+        targetOf({
+          unfinished: ScriptedProvider.unfinished("half"),
+          "server-error": ScriptedProvider.fail(Failures.overload()),
+          quota: ScriptedProvider.text(words)
+        })
+      )
       assert.strictEqual(found.length, 3)
       assert.match(found[0]!, /quota.*succeeded with/)
       assert.match(found[1]!, /ModelOverloadError .* instead of ServerError/)
       assert.match(found[2]!, /unfinished.*stream succeeded/)
-    }))
+    })
+  )
 
   it.live("two finish parts", () =>
-    Effect.gen(function*() {
-      const found = yield* violations(spoiled(({ provider }) => ({
-        stream: (request) =>
-          Stream.concat(
-            provider.stream(request),
-            Stream.make({ type: "finish", reason: "stop", usage: { inputTokens: 1, outputTokens: 1 } } as const)
-          )
-      })))
+    Effect.gen(function* () {
+      const found = yield* violations(
+        spoiled(({ provider }) => ({
+          stream: (request) =>
+            Stream.concat(
+              provider.stream(request),
+              Stream.make({ type: "finish", reason: "stop", usage: { inputTokens: 1, outputTokens: 1 } } as const)
+            )
+        }))
+      )
       assert.strictEqual(found.length, 2)
       assert.match(found[0]!, /exactly one finish part; there were 2/)
-    }))
+    })
+  )
 
   it.live("retries of its own, and requests that are sent before they are run", () =>
-    Effect.gen(function*() {
-      const twice = yield* violations(spoiled(({ provider }) => ({
-        generate: (request) => Effect.andThen(provider.generate(request), provider.generate(request))
-      })))
-      assert.isTrue(twice.some((each) => /generate sent 2 requests instead of 1/.test(each)), twice.join("\n"))
-      const eager = yield* violations(spoiled(({ provider }) => ({
-        generate: (request) => {
-          Effect.runFork(provider.generate(request))
-          return provider.generate(request)
-        }
-      })))
-      assert.isTrue(eager.some((each) => /building effects.*sent 1 requests instead of 0/.test(each)), eager.join("\n"))
-    }))
+    Effect.gen(function* () {
+      const twice = yield* violations(
+        spoiled(({ provider }) => ({
+          generate: (request) => Effect.andThen(provider.generate(request), provider.generate(request))
+        }))
+      )
+      assert.isTrue(
+        twice.some((each) => /generate sent 2 requests instead of 1/.test(each)),
+        twice.join("\n")
+      )
+      const eager = yield* violations(
+        spoiled(({ provider }) => ({
+          generate: (request) => {
+            Effect.runFork(provider.generate(request))
+            return provider.generate(request)
+          }
+        }))
+      )
+      assert.isTrue(
+        eager.some((each) => /building effects.*sent 1 requests instead of 0/.test(each)),
+        eager.join("\n")
+      )
+    })
+  )
 
   it.live("errors without their origin, and connections that outlive their call", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const silent = targetOf({ silence: ScriptedProvider.stall })
       const deaf: ProviderContract.Target = {
         ...silent,
@@ -112,8 +133,7 @@ describe("the contract finds those who break it", () => {
             ...subject,
             provider: {
               ...subject.provider,
-              generate: (request) =>
-                Effect.andThen(Effect.forkDetach(subject.provider.generate(request)), Effect.never)
+              generate: (request) => Effect.andThen(Effect.forkDetach(subject.provider.generate(request)), Effect.never)
             }
           }))
       }
@@ -135,5 +155,6 @@ describe("the contract finds those who break it", () => {
           }))
       })
       assert.match(origins[0]!, /sent 0 requests|comes from undefined\/undefined/)
-    }))
+    })
+  )
 })

@@ -21,7 +21,7 @@ export const kinds = [
   "model-not-found",
   "invalid-request"
 ] as const
-export type Kind = typeof kinds[number]
+export type Kind = (typeof kinds)[number]
 
 const hint = (retryAfter: Duration.Input | undefined) =>
   retryAfter === undefined ? {} : { retryAfter: Duration.fromInputUnsafe(retryAfter) }
@@ -89,15 +89,15 @@ export const invalidRequest = (parameter = "messages"): LLMError.InvalidRequestE
 
 const byKind: { readonly [K in Kind]: (retryAfter?: Duration.Input) => LLMError.AttemptError } = {
   "rate-limit": rateLimit,
-  "quota": quota,
-  "overload": (retryAfter) => overload(retryAfter),
-  "server": () => server(),
-  "transport": () => transport(),
-  "timeout": () => timeout(),
+  quota: quota,
+  overload: (retryAfter) => overload(retryAfter),
+  server: () => server(),
+  transport: () => transport(),
+  timeout: () => timeout(),
   "invalid-response": () => invalidResponse(),
   "context-length": () => contextLength(),
   "content-filter": () => contentFilter(),
-  "authentication": authentication,
+  authentication: authentication,
   "model-not-found": modelNotFound,
   "invalid-request": () => invalidRequest()
 }

@@ -67,11 +67,8 @@ export interface Injector {
 export class FaultInjector extends Context.Service<FaultInjector, Injector>()("@breakwater/testing/FaultInjector") {}
 
 /** Wraps a provider. Fails with a `ConfigError` for rates, weights and durations that are none. */
-export const make = (
-  inner: LLMProvider.Provider,
-  options: Options
-): Effect.Effect<Injector, Config.ConfigError> =>
-  Effect.gen(function*() {
+export const make = (inner: LLMProvider.Provider, options: Options): Effect.Effect<Injector, Config.ConfigError> =>
+  Effect.gen(function* () {
     const chances = toChances(options)
     const wrong = firstOf(checks(options, chances))
     if (wrong !== undefined) return yield* Effect.fail(wrong)
@@ -165,11 +162,9 @@ const build = (inner: LLMProvider.Provider, options: Options, chances: Chances, 
       Effect.suspend(() =>
         touches(request) ? whole(request.model, inner.generate(request), garbleTurn) : inner.generate(request)
       ),
-    stream: (request) => Stream.suspend(() => touches(request) ? streamed(request) : inner.stream(request)),
+    stream: (request) => Stream.suspend(() => (touches(request) ? streamed(request) : inner.stream(request))),
     embed: (request) =>
-      Effect.suspend(() =>
-        touches(request) ? whole(request.model, inner.embed(request), same) : inner.embed(request)
-      )
+      Effect.suspend(() => (touches(request) ? whole(request.model, inner.embed(request), same) : inner.embed(request)))
   }
   const turn = (to: boolean) =>
     Effect.sync(() => {
@@ -186,7 +181,12 @@ const build = (inner: LLMProvider.Provider, options: Options, chances: Chances, 
     enable: turn(true),
     disable: turn(false),
     enabled: Effect.sync(() => switchedOn || within > 0),
-    during: (effect) => Effect.acquireUseRelease(enter, () => effect, () => leave),
+    during: (effect) =>
+      Effect.acquireUseRelease(
+        enter,
+        () => effect,
+        () => leave
+      ),
     injected: Effect.sync(() => ({ calls, delayed, faults: { ...faults } }))
   }
 }
@@ -198,7 +198,9 @@ const build = (inner: LLMProvider.Provider, options: Options, chances: Chances, 
 export const layer = (
   options: Options
 ): Layer.Layer<LLMProvider.LLMProvider | FaultInjector, Config.ConfigError, LLMProvider.LLMProvider> =>
-  Layer.effectContext(Effect.gen(function*() {
-    const injector = yield* make(yield* LLMProvider.LLMProvider, options)
-    return Context.make(FaultInjector, injector).pipe(Context.add(LLMProvider.LLMProvider, injector.provider))
-  }))
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const injector = yield* make(yield* LLMProvider.LLMProvider, options)
+      return Context.make(FaultInjector, injector).pipe(Context.add(LLMProvider.LLMProvider, injector.provider))
+    })
+  )

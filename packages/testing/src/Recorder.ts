@@ -105,7 +105,9 @@ export const make = (inner: LLMProvider.Provider): Effect.Effect<Recorder> =>
     ) =>
       Effect.flatMap(begin(operation, request), ([exchange, started]) =>
         Effect.onExit(call, (exit) =>
-          end(exchange, started, Exit.isSuccess(exit) ? outcome(exit.value) : failureOf(exit))))
+          end(exchange, started, Exit.isSuccess(exit) ? outcome(exit.value) : failureOf(exit))
+        )
+      )
 
     const provider: LLMProvider.Provider = {
       name: inner.name,
@@ -114,18 +116,25 @@ export const make = (inner: LLMProvider.Provider): Effect.Effect<Recorder> =>
       embed: (request) =>
         whole("embed", request, inner.embed(request), (embeddings) => ({ type: "embeddings", embeddings })),
       stream: (request) =>
-        Stream.unwrap(Effect.map(begin("stream", request), ([exchange, started]) => {
-          const parts: Array<Exchange["parts"][number]> = []
-          exchange.parts = parts
-          const seen = Stream.tap(inner.stream(request), (part) =>
-            Effect.map(millisNow, (now) => {
-              parts.push({ atMs: now - started, part })
-            }))
-          return Stream.onExit(seen, (exit) => {
-            const finished = parts[parts.length - 1]?.part.type === "finish"
-            return end(exchange, started, Exit.isFailure(exit) ? failureOf(exit) : { type: finished ? "end" : "interrupted" })
+        Stream.unwrap(
+          Effect.map(begin("stream", request), ([exchange, started]) => {
+            const parts: Array<Exchange["parts"][number]> = []
+            exchange.parts = parts
+            const seen = Stream.tap(inner.stream(request), (part) =>
+              Effect.map(millisNow, (now) => {
+                parts.push({ atMs: now - started, part })
+              })
+            )
+            return Stream.onExit(seen, (exit) => {
+              const finished = parts[parts.length - 1]?.part.type === "finish"
+              return end(
+                exchange,
+                started,
+                Exit.isFailure(exit) ? failureOf(exit) : { type: finished ? "end" : "interrupted" }
+              )
+            })
           })
-        }))
+        )
     }
     const recording = Effect.sync((): Recording => ({
       version: 1,
@@ -151,8 +160,9 @@ export interface ReplayOptions {
 const keyOf = (request: unknown): string =>
   JSON.stringify(request, (_, value: unknown) =>
     typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
-      : value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value
+  )
 
 const stepOf = (exchange: Exchange, timing: boolean): ScriptedProvider.Step => {
   const items: Array<ScriptedProvider.StreamItem> = []
@@ -166,7 +176,7 @@ const stepOf = (exchange: Exchange, timing: boolean): ScriptedProvider.Step => {
     items.push(part)
   }
   const { outcome } = exchange
-  const late = (step: ScriptedProvider.Step) => timing ? ScriptedProvider.delay(exchange.tookMs, step) : step
+  const late = (step: ScriptedProvider.Step) => (timing ? ScriptedProvider.delay(exchange.tookMs, step) : step)
   switch (outcome.type) {
     case "turn":
       return late(ScriptedProvider.turn(outcome.turn))

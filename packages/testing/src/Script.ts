@@ -28,9 +28,7 @@ export interface Step {
 export type AnyRequest = Request.ProviderRequest | Request.ProviderEmbedRequest
 
 /** Steps in order, shared by all calls; or a function of the request and the number of the call, counted from 1. */
-export type Script =
-  | ReadonlyArray<Step | string>
-  | ((request: AnyRequest, callNumber: number) => Step | string)
+export type Script = ReadonlyArray<Step | string> | ((request: AnyRequest, callNumber: number) => Step | string)
 
 const notForTurns = Effect.die(new Error("this step answers embed calls only"))
 
@@ -40,9 +38,10 @@ const fromProgram = (source: ReadonlyArray<Op>, program: Program, embeddings?: R
   source,
   embeddings,
   answer: program.turn === undefined ? notForTurns : Effect.succeed(program.turn),
-  parts: program.turn === undefined
-    ? Stream.fromEffect(notForTurns)
-    : Stream.fromArray(program.ops.flatMap((op) => op._tag === "emit" ? op.parts : []))
+  parts:
+    program.turn === undefined
+      ? Stream.fromEffect(notForTurns)
+      : Stream.fromArray(program.ops.flatMap((op) => (op._tag === "emit" ? op.parts : [])))
 })
 
 const fromOps = (source: ReadonlyArray<Op>): Step => fromProgram(source, compile(source))
@@ -150,4 +149,4 @@ const deltas = (value: string): ReadonlyArray<Response.StreamPart> =>
   words(value).map((delta) => ({ type: "text-delta", delta }))
 
 /** A text is a step that answers with it. */
-export const toStep = (step: Step | string): Step => typeof step === "string" ? text(step) : step
+export const toStep = (step: Step | string): Step => (typeof step === "string" ? text(step) : step)

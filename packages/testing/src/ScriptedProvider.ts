@@ -58,7 +58,7 @@ export interface Scripted {
 /** What a scripted model can do unless the options say otherwise. */
 export const defaultCapabilities: Model.Capabilities = { tools: true, jsonSchema: true, embeddings: true }
 
-const reader = (options: Options): (request: AnyRequest, callNumber: number) => Step => {
+const reader = (options: Options): ((request: AnyRequest, callNumber: number) => Step) => {
   const script = options.script
   if (typeof script === "function") {
     return (request, callNumber) => {
@@ -126,30 +126,36 @@ const build = (name: string, options: Options): Scripted => {
     request: Request.ProviderRequest,
     next: () => { readonly number: number; readonly step: Step }
   ): Stream.Stream<Response.StreamPart, LLMError.AttemptError> =>
-    Stream.unwrap(Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      let outcome: RecordedCall["outcome"] = "interrupted"
-      return Effect.map(
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const { number, step } = next()
-            return { call: recorder.begin(number, "stream", request, clock), step }
-          }),
-          ({ call }) => Effect.sync(() => recorder.end(call, outcome, clock))
-        ),
-        ({ step }) => {
-          const parts = step.program.immediate && step.program.turn === undefined
-            ? step.parts
-            : Stream.fromPull(playStream(step.program, name, request.model, () => {
-              outcome = "success"
-            }))
-          return Stream.tapCause(parts, (cause) =>
+    Stream.unwrap(
+      Effect.withFiber((fiber) => {
+        const clock = fiber.getRef(Clock.Clock)
+        let outcome: RecordedCall["outcome"] = "interrupted"
+        return Effect.map(
+          Effect.acquireRelease(
             Effect.sync(() => {
-              outcome = outcomeOf(cause)
-            }))
-        }
-      )
-    }))
+              const { number, step } = next()
+              return { call: recorder.begin(number, "stream", request, clock), step }
+            }),
+            ({ call }) => Effect.sync(() => recorder.end(call, outcome, clock))
+          ),
+          ({ step }) => {
+            const parts =
+              step.program.immediate && step.program.turn === undefined
+                ? step.parts
+                : Stream.fromPull(
+                    playStream(step.program, name, request.model, () => {
+                      outcome = "success"
+                    })
+                  )
+            return Stream.tapCause(parts, (cause) =>
+              Effect.sync(() => {
+                outcome = outcomeOf(cause)
+              })
+            )
+          }
+        )
+      })
+    )
 
   const next = (request: Request.ProviderRequest) => {
     const number = recorder.take()
@@ -158,12 +164,12 @@ const build = (name: string, options: Options): Scripted => {
 
   const streamed = recorder.keep
     ? (request: Request.ProviderRequest) => played(request, () => next(request))
-    // Nobody asks how such a stream went, so one that waits for nothing needs no bookkeeping.
-    : (request: Request.ProviderRequest) =>
-      Stream.suspend(() => {
-        const taken = next(request)
-        return taken.step.program.immediate ? taken.step.parts : played(request, () => taken)
-      })
+    : // Nobody asks how such a stream went, so one that waits for nothing needs no bookkeeping.
+      (request: Request.ProviderRequest) =>
+        Stream.suspend(() => {
+          const taken = next(request)
+          return taken.step.program.immediate ? taken.step.parts : played(request, () => taken)
+        })
 
   const provider: LLMProvider.Provider = {
     name,
@@ -188,4 +194,7 @@ const embedAll = (request: Request.ProviderEmbedRequest): Response.Embeddings =>
 
 /** {@link make} as the Layer of a provider. To look at its calls, use {@link make} and {@link Scripted.layer}. */
 export const layer = (options: Options): Layer.Layer<LLMProvider.LLMProvider, Config.ConfigError> =>
-  Layer.effect(LLMProvider.LLMProvider, Effect.map(make(options), (scripted) => scripted.provider))
+  Layer.effect(
+    LLMProvider.LLMProvider,
+    Effect.map(make(options), (scripted) => scripted.provider)
+  )

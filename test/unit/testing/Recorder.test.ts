@@ -15,7 +15,7 @@ const record = (script: ScriptedProvider.Script) =>
 
 describe("Recorder", () => {
   it.effect("plays turns, streams, embeddings and errors back as they were, through JSON", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const recorder = yield* record([
         ScriptedProvider.toolCall("add", { a: 1 }),
         "one two",
@@ -43,10 +43,11 @@ describe("Recorder", () => {
       assert.deepStrictEqual(yield* replayed.generate(ask("1")), turn)
       const broken = yield* Effect.flip(Stream.runDrain(replayed.stream(ask("5"))))
       assert.isTrue(broken._tag === "StreamInterruptedError" && broken.partialText === "half an")
-    }))
+    })
+  )
 
   it.effect("equal requests get their answers in order, then the last; unknown ones are a defect", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const recorder = yield* record([ScriptedProvider.fail(Failures.server()), "fine"])
       yield* Effect.flip(recorder.provider.generate(ask("x")))
       yield* recorder.provider.generate(ask("x"))
@@ -56,10 +57,11 @@ describe("Recorder", () => {
         assert.deepStrictEqual((yield* provider.generate(ask("x"))).content, [{ type: "text", text: "fine" }])
       }
       assert.isTrue(Exit.hasDies(yield* Effect.exit(provider.generate(ask("y")))))
-    }))
+    })
+  )
 
   it.effect("keeps the timing of a stream, and plays it if asked to", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const recorder = yield* record([
         ScriptedProvider.stream([ScriptedProvider.wait("1 second"), "a", ScriptedProvider.wait("2 seconds"), "b"])
       ])
@@ -67,7 +69,10 @@ describe("Recorder", () => {
       yield* TestClock.adjust("3 seconds")
       yield* Fiber.join(fiber)
       const [exchange] = (yield* recorder.recording).exchanges
-      assert.deepStrictEqual(exchange!.parts.map((each) => each.atMs), [1000, 3000, 3000])
+      assert.deepStrictEqual(
+        exchange!.parts.map((each) => each.atMs),
+        [1000, 3000, 3000]
+      )
       const json = yield* recorder.json
       yield* Stream.runDrain((yield* Recorder.replay(json)).provider.stream(ask("x")))
       const timed = (yield* Recorder.replay(json, { timing: true })).provider
@@ -76,10 +81,11 @@ describe("Recorder", () => {
       assert.isUndefined(slow.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(slow)
-    }))
+    })
+  )
 
   it.effect("a call nobody waited for never answers", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const recorder = yield* record([ScriptedProvider.stall, ScriptedProvider.stream(["a", ScriptedProvider.stall])])
       yield* Fiber.interrupt(yield* Effect.forkChild(recorder.provider.generate(ask("x")), { startImmediately: true }))
       yield* Stream.runDrain(Stream.take(recorder.provider.stream(ask("y")), 1))
@@ -90,12 +96,14 @@ describe("Recorder", () => {
       yield* TestClock.adjust("1 day")
       assert.isUndefined(again.pollUnsafe())
       yield* Fiber.interrupt(again)
-    }))
+    })
+  )
 
   it.effect("refuses what is no recording", () =>
-    Effect.gen(function*() {
-      for (const text of ["", "{}", "{\"version\":2,\"provider\":\"x\",\"exchanges\":[]}"]) {
+    Effect.gen(function* () {
+      for (const text of ["", "{}", '{"version":2,"provider":"x","exchanges":[]}']) {
         assert.strictEqual((yield* Effect.flip(Recorder.replay(text)))._tag, "SchemaError")
       }
-    }))
+    })
+  )
 })

@@ -45,14 +45,14 @@ export type FailingSituation = keyof typeof expected
 /** The errors a provider may raise in a situation, for `generate` and for `stream`. */
 export const expected = {
   "rate-limit": ["RateLimitError"],
-  "quota": ["QuotaExhaustedError"],
-  "overloaded": ["ModelOverloadError"],
+  quota: ["QuotaExhaustedError"],
+  overloaded: ["ModelOverloadError"],
   "server-error": ["ServerError"],
-  "reset": ["TransportError"],
+  reset: ["TransportError"],
   "not-an-answer": ["InvalidResponseError"],
   "context-overflow": ["ContextLengthError"],
   "content-filter": ["ContentFilterError"],
-  "unauthorized": ["AuthenticationError"],
+  unauthorized: ["AuthenticationError"],
   "no-such-model": ["ModelNotFoundError"]
 } as const satisfies Record<string, ReadonlyArray<LLMError.LLMErrorTag>>
 
@@ -95,7 +95,7 @@ const violation = (message: string, cause?: unknown): ContractViolation =>
   new ContractViolation({ message, ...(cause === undefined ? {} : { cause }) })
 
 const owes = (holds: boolean, message: () => string): Check =>
-  Effect.suspend(() => holds ? Effect.void : Effect.fail(violation(message())))
+  Effect.suspend(() => (holds ? Effect.void : Effect.fail(violation(message()))))
 
 const shown = (value: unknown): string => JSON.stringify(value)?.slice(0, 400) ?? String(value)
 
@@ -123,10 +123,13 @@ const ask = (subject: Subject): Request.ProviderRequest => ({
   maxTokens: 500
 })
 
-const embedAsk = (subject: Subject): Request.ProviderEmbedRequest => ({ model: subject.model, input: ["one", "two", "one"] })
+const embedAsk = (subject: Subject): Request.ProviderEmbedRequest => ({
+  model: subject.model,
+  input: ["one", "two", "one"]
+})
 
 const textOfTurn = (turn: Response.Turn): string =>
-  turn.content.map((part) => part.type === "text" ? part.text : "").join("")
+  turn.content.map((part) => (part.type === "text" ? part.text : "")).join("")
 
 /** Reads a stream, keeping what was handed on even if it fails. */
 const read = (stream: Stream.Stream<Response.StreamPart, LLMError.AttemptError>) => {
@@ -141,21 +144,27 @@ const isAttemptError = Schema.is(LLMError.AttemptError)
 
 const wellFinished = (parts: ReadonlyArray<Response.StreamPart>): Check => {
   const finishes = parts.filter((part) => part.type === "finish").length
-  return owes(finishes === 1 && parts[parts.length - 1]?.type === "finish", () =>
-    `a stream that ends well ends with exactly one finish part; there were ${finishes}, the last part was ${shown(parts.at(-1))}`)
+  return owes(
+    finishes === 1 && parts[parts.length - 1]?.type === "finish",
+    () =>
+      `a stream that ends well ends with exactly one finish part; there were ${finishes}, the last part was ${shown(parts.at(-1))}`
+  )
 }
 
 const wellTyped = (subject: Subject, error: LLMError.AttemptError, tags: ReadonlyArray<string>): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* owes(isAttemptError(error), () => `not an AttemptError: ${String(error)}`)
     yield* owes(tags.includes(error._tag), () => `${error._tag} (${error.message}) instead of ${tags.join(" or ")}`)
-    yield* owes(error.provider === subject.provider.name && error.model === subject.model, () =>
-      `${error._tag} comes from ${error.provider}/${error.model} instead of ${subject.provider.name}/${subject.model}`)
+    yield* owes(
+      error.provider === subject.provider.name && error.model === subject.model,
+      () =>
+        `${error._tag} comes from ${error.provider}/${error.model} instead of ${subject.provider.name}/${subject.model}`
+    )
     yield* owes(error.message.length > 0, () => `${error._tag} says nothing`)
   })
 
 const sends = <A, E>(subject: Subject, count: number, what: string, effect: Effect.Effect<A, E>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const before = yield* subject.sent
     const result = yield* effect
     const after = yield* subject.sent
@@ -166,7 +175,7 @@ const sends = <A, E>(subject: Subject, count: number, what: string, effect: Effe
 // What is owed ------------------------------------------------------------------------------------------
 
 const answersWhole = (subject: Subject): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const turn = yield* succeeds("generate", subject.provider.generate(ask(subject)))
     yield* owes(isTurn(turn), () => `not a turn: ${shown(turn)}`)
     yield* owes(textOfTurn(turn).length > 0, () => "the turn has no text")
@@ -175,83 +184,110 @@ const answersWhole = (subject: Subject): Check =>
   })
 
 const answersStreamed = (subject: Subject): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const turn = yield* succeeds("generate", subject.provider.generate(ask(subject)))
     const { parts, run } = read(subject.provider.stream(ask(subject)))
     yield* succeeds("stream", run)
     const wrong = parts.find((part) => !isPart(part))
     yield* owes(wrong === undefined, () => `not a stream part: ${shown(wrong)}`)
     yield* wellFinished(parts)
-    yield* owes(textOfParts(parts) === textOfTurn(turn), () =>
-      `the stream says ${shown(textOfParts(parts))}, generate says ${shown(textOfTurn(turn))}`)
+    yield* owes(
+      textOfParts(parts) === textOfTurn(turn),
+      () => `the stream says ${shown(textOfParts(parts))}, generate says ${shown(textOfTurn(turn))}`
+    )
     const finish = parts.find((part) => part.type === "finish")
     yield* owes(finish !== undefined && finish.usage.outputTokens > 0, () => `usage ${shown(finish)}`)
   })
 
 const embeds = (subject: Subject): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { vectors } = yield* succeeds("embed", subject.provider.embed(embedAsk(subject)))
     yield* owes(vectors.length === 3, () => `${vectors.length} vectors for 3 texts`)
-    yield* owes(vectors.every((vector) => vector.length === vectors[0]?.length && vector.every(Number.isFinite)), () =>
-      "the vectors are not of one length, or hold something that is no number")
-    yield* owes(shown(vectors[0]) === shown(vectors[2]) && shown(vectors[0]) !== shown(vectors[1]), () =>
-      "the vectors are not in the order of the texts")
+    yield* owes(
+      vectors.every((vector) => vector.length === vectors[0]?.length && vector.every(Number.isFinite)),
+      () => "the vectors are not of one length, or hold something that is no number"
+    )
+    yield* owes(
+      shown(vectors[0]) === shown(vectors[2]) && shown(vectors[0]) !== shown(vectors[1]),
+      () => "the vectors are not in the order of the texts"
+    )
   })
 
 const isLazy = (subject: Subject): Check =>
-  sends(subject, 0, "building effects without running them", Effect.gen(function*() {
-    subject.provider.generate(ask(subject))
-    subject.provider.stream(ask(subject))
-    subject.provider.embed(embedAsk(subject))
-    yield* Effect.sleep(20)
-  }))
+  sends(
+    subject,
+    0,
+    "building effects without running them",
+    Effect.gen(function* () {
+      subject.provider.generate(ask(subject))
+      subject.provider.stream(ask(subject))
+      subject.provider.embed(embedAsk(subject))
+      yield* Effect.sleep(20)
+    })
+  )
 
-const sendsOnce = (embedding: boolean) => (subject: Subject): Check =>
-  Effect.gen(function*() {
-    const generate = succeeds("generate", subject.provider.generate(ask(subject)))
-    const stream = succeeds("stream", Stream.runDrain(subject.provider.stream(ask(subject))))
-    yield* sends(subject, 1, "generate", generate)
-    yield* sends(subject, 1, "the same effect again", generate)
-    yield* sends(subject, 1, "stream", stream)
-    yield* sends(subject, 1, "the same stream again", stream)
-    if (embedding) yield* sends(subject, 1, "embed", succeeds("embed", subject.provider.embed(embedAsk(subject))))
-  })
+const sendsOnce =
+  (embedding: boolean) =>
+  (subject: Subject): Check =>
+    Effect.gen(function* () {
+      const generate = succeeds("generate", subject.provider.generate(ask(subject)))
+      const stream = succeeds("stream", Stream.runDrain(subject.provider.stream(ask(subject))))
+      yield* sends(subject, 1, "generate", generate)
+      yield* sends(subject, 1, "the same effect again", generate)
+      yield* sends(subject, 1, "stream", stream)
+      yield* sends(subject, 1, "the same stream again", stream)
+      if (embedding) yield* sends(subject, 1, "embed", succeeds("embed", subject.provider.embed(embedAsk(subject))))
+    })
 
 const runsApart = (subject: Subject): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const stream = subject.provider.stream(ask(subject))
     const runs = [read(stream), read(stream), read(stream)]
-    yield* succeeds("stream", Effect.all(runs.map((each) => each.run), { concurrency: "unbounded", discard: true }))
+    yield* succeeds(
+      "stream",
+      Effect.all(
+        runs.map((each) => each.run),
+        { concurrency: "unbounded", discard: true }
+      )
+    )
     for (const { parts } of runs) {
       yield* wellFinished(parts)
-      yield* owes(textOfParts(parts) === textOfParts(runs[0]?.parts ?? []), () => "streams run at once got different text")
+      yield* owes(
+        textOfParts(parts) === textOfParts(runs[0]?.parts ?? []),
+        () => "streams run at once got different text"
+      )
     }
   })
 
-const failsTyped = (tags: ReadonlyArray<string>) => (subject: Subject): Check =>
-  Effect.gen(function*() {
-    const whole = yield* sends(subject, 1, "generate", fails("generate", subject.provider.generate(ask(subject))))
-    yield* wellTyped(subject, whole, tags)
-    const { parts, run } = read(subject.provider.stream(ask(subject)))
-    const streamed = yield* sends(subject, 1, "stream", fails("stream", run))
-    yield* wellTyped(subject, streamed, tags)
-    yield* owes(!parts.some(Response.isContent), () => `content before ${streamed._tag}`)
-  })
+const failsTyped =
+  (tags: ReadonlyArray<string>) =>
+  (subject: Subject): Check =>
+    Effect.gen(function* () {
+      const whole = yield* sends(subject, 1, "generate", fails("generate", subject.provider.generate(ask(subject))))
+      yield* wellTyped(subject, whole, tags)
+      const { parts, run } = read(subject.provider.stream(ask(subject)))
+      const streamed = yield* sends(subject, 1, "stream", fails("stream", run))
+      yield* wellTyped(subject, streamed, tags)
+      yield* owes(!parts.some(Response.isContent), () => `content before ${streamed._tag}`)
+    })
 
 const breaksTyped = (subject: Subject): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { parts, run } = read(subject.provider.stream(ask(subject)))
     const error = yield* fails("stream", run)
     yield* wellTyped(subject, error, ["StreamInterruptedError"])
     yield* owes(!parts.some((part) => part.type === "finish"), () => "a broken stream had a finish part")
     const text = textOfParts(parts)
     yield* owes(text.length > 0, () => "nothing was handed on before the break")
-    yield* owes(error._tag === "StreamInterruptedError" && error.partialText === text, () =>
-      `handed on ${shown(text)}, but the error says ${shown((error as LLMError.StreamInterruptedError).partialText)}`)
+    yield* owes(
+      error._tag === "StreamInterruptedError" && error.partialText === text,
+      () =>
+        `handed on ${shown(text)}, but the error says ${shown((error as LLMError.StreamInterruptedError).partialText)}`
+    )
   })
 
 const wholeBreaksTyped = (subject: Subject): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const error = yield* fails("generate", subject.provider.generate(ask(subject)))
     yield* wellTyped(subject, error, ["TransportError", "StreamInterruptedError"])
   })
@@ -261,25 +297,36 @@ const closes = (
   effect: Effect.Effect<unknown, LLMError.AttemptError>,
   underWay: () => boolean = () => true
 ): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(effect)
-    yield* eventually("the request arrives", Effect.map(subject.open, (open) => open === 1 && underWay()))
+    yield* eventually(
+      "the request arrives",
+      Effect.map(subject.open, (open) => open === 1 && underWay())
+    )
     yield* Fiber.interrupt(fiber)
     const exit = yield* Fiber.await(fiber)
-    yield* owes(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause), () =>
-      `an interrupted call ended with ${shown(exit)}`)
-    yield* eventually("interruption closes the connection", Effect.map(subject.open, (open) => open === 0))
+    yield* owes(
+      Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause),
+      () => `an interrupted call ended with ${shown(exit)}`
+    )
+    yield* eventually(
+      "interruption closes the connection",
+      Effect.map(subject.open, (open) => open === 0)
+    )
   })
 
 const leavesEarly = (subject: Subject): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const some = Stream.takeUntil(subject.provider.stream(ask(subject)), Response.isContent)
     yield* succeeds("the beginning of a stream", Stream.runDrain(some))
-    yield* eventually("leaving a stream closes the connection", Effect.map(subject.open, (open) => open === 0))
+    yield* eventually(
+      "leaving a stream closes the connection",
+      Effect.map(subject.open, (open) => open === 0)
+    )
   })
 
 const interruptsStalled = (subject: Subject): Check =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { parts, run } = read(subject.provider.stream(ask(subject)))
     yield* closes(subject, run, () => parts.some(Response.isContent))
     yield* owes(!parts.some((part) => part.type === "finish"), () => "a stalled stream had a finish part")
@@ -294,11 +341,14 @@ export const suite = (target: Target): ReadonlyArray<ContractTest> => {
   const tests: Array<ContractTest> = []
   const promise = (situation: Situation, name: string, check: (subject: Subject) => Check) => {
     if (!target.situations.includes(situation)) return
-    const run = Effect.scoped(Effect.gen(function*() {
-      const subject = yield* Effect.mapError(target.make(situation), (error) =>
-        violation(`cannot make ${target.name} for ${situation}: ${String(error)}`, error))
-      yield* check(subject)
-    }))
+    const run = Effect.scoped(
+      Effect.gen(function* () {
+        const subject = yield* Effect.mapError(target.make(situation), (error) =>
+          violation(`cannot make ${target.name} for ${situation}: ${String(error)}`, error)
+        )
+        yield* check(subject)
+      })
+    )
     tests.push({
       name: `${situation}: ${name}`,
       run: Effect.timeoutOrElse(run, {
@@ -315,7 +365,11 @@ export const suite = (target: Target): ReadonlyArray<ContractTest> => {
   promise("good", "each run sends once", sendsOnce(embedding))
   promise("good", "runs of the same stream at once do not meet", runsApart)
   for (const [situation, tags] of Object.entries(expected)) {
-    promise(situation as FailingSituation, `fails with ${tags.join(" or ")} of this provider and model, after one request`, failsTyped(tags))
+    promise(
+      situation as FailingSituation,
+      `fails with ${tags.join(" or ")} of this provider and model, after one request`,
+      failsTyped(tags)
+    )
   }
   promise("cut", "the stream fails with StreamInterruptedError holding what was handed on", breaksTyped)
   promise("cut", "generate fails with a typed error", wholeBreaksTyped)
@@ -323,9 +377,11 @@ export const suite = (target: Target): ReadonlyArray<ContractTest> => {
   promise("missing-done", "is a success all the same", answersStreamed)
   promise("malformed-event", "one bad event is skipped", answersStreamed)
   promise("silence", "interrupting generate closes the connection", (subject) =>
-    closes(subject, subject.provider.generate(ask(subject))))
+    closes(subject, subject.provider.generate(ask(subject)))
+  )
   promise("silence", "interrupting stream closes the connection", (subject) =>
-    closes(subject, Stream.runDrain(subject.provider.stream(ask(subject)))))
+    closes(subject, Stream.runDrain(subject.provider.stream(ask(subject))))
+  )
   promise("stalled", "interrupting a stream in its middle closes the connection", interruptsStalled)
   promise("stalled", "leaving a stream in its middle closes the connection", leavesEarly)
   return tests
@@ -340,26 +396,26 @@ export const everySituation: ReadonlyArray<Situation> = [
   "unfinished",
   "missing-done",
   "malformed-event",
-  ...Object.keys(expected) as ReadonlyArray<FailingSituation>
+  ...(Object.keys(expected) as ReadonlyArray<FailingSituation>)
 ]
 
 /** The model of the misbehaving upstream for each situation. */
 export const upstreamModels: { readonly [S in Situation]: string } = {
-  "good": "good",
-  "silence": "silence",
-  "stalled": "stalled-stream",
-  "cut": "cut-stream",
-  "unfinished": "end-without-done-mid",
+  good: "good",
+  silence: "silence",
+  stalled: "stalled-stream",
+  cut: "cut-stream",
+  unfinished: "end-without-done-mid",
   "missing-done": "missing-done-open",
   "malformed-event": "malformed-event",
   "rate-limit": "rate-limit",
-  "quota": "quota-exhausted",
-  "overloaded": "overloaded-503",
+  quota: "quota-exhausted",
+  overloaded: "overloaded-503",
   "server-error": "error-500",
-  "reset": "reset-before-headers",
+  reset: "reset-before-headers",
   "not-an-answer": "wrong-content-type",
   "context-overflow": "context-overflow",
   "content-filter": "content-filter",
-  "unauthorized": "auth-401",
+  unauthorized: "auth-401",
   "no-such-model": "not-found-404"
 }

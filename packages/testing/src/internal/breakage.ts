@@ -21,10 +21,16 @@ const ending = (
     case "malformed":
       return Effect.fail(LLMError.withOrigin(Failures.invalidResponse(), origin))
     case "cut":
-      return Effect.fail(LLMError.withOrigin(
-        new LLMError.StreamInterruptedError({ message: "the stream broke off", partialText: textOfParts(seen), parts: seen }),
-        origin
-      ))
+      return Effect.fail(
+        LLMError.withOrigin(
+          new LLMError.StreamInterruptedError({
+            message: "the stream broke off",
+            partialText: textOfParts(seen),
+            parts: seen
+          }),
+          origin
+        )
+      )
   }
 }
 
@@ -41,21 +47,24 @@ export const breakStream = (
       let left = afterParts
       let broken = false
       const next: Pull = Effect.suspend(() =>
-        broken ? ending(how, origin, seen) : Effect.flatMap(pull, (chunk) => {
-          const from = seen.length
-          for (const part of chunk) {
-            if (part.type === "finish" || (Response.isContent(part) && left-- === 0)) {
-              broken = true
-              break
-            }
-            seen.push(part)
-          }
-          const [head, ...tail] = seen.slice(from)
-          return head === undefined ? next : Effect.succeed<Chunk>([head, ...tail])
-        })
+        broken
+          ? ending(how, origin, seen)
+          : Effect.flatMap(pull, (chunk) => {
+              const from = seen.length
+              for (const part of chunk) {
+                if (part.type === "finish" || (Response.isContent(part) && left-- === 0)) {
+                  broken = true
+                  break
+                }
+                seen.push(part)
+              }
+              const [head, ...tail] = seen.slice(from)
+              return head === undefined ? next : Effect.succeed<Chunk>([head, ...tail])
+            })
       )
       return next
-    }))
+    })
+  )
 
 /** Loses the text after so many pieces; the stream ends well all the same. */
 export const garbleStream = (parts: Parts, afterParts: number): Parts =>

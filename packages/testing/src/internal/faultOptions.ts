@@ -12,7 +12,12 @@ export type Latency =
   /** Many short waits and some long ones. `max` cuts it off; default: ten times the mean. */
   | { readonly kind: "exponential"; readonly mean: Duration.Input; readonly max?: Duration.Input }
   /** The long tail of real providers. `sigma` from 0 to 3; default 0.5. `max` default: a hundred times the median. */
-  | { readonly kind: "lognormal"; readonly median: Duration.Input; readonly sigma?: number; readonly max?: Duration.Input }
+  | {
+      readonly kind: "lognormal"
+      readonly median: Duration.Input
+      readonly sigma?: number
+      readonly max?: Duration.Input
+    }
 
 /** What goes wrong, and how often. Rates are shares of the calls, 0 to 1, and add up to at most 1. */
 export interface Options {
@@ -57,7 +62,9 @@ const latencyChecks = (latency: Latency | undefined): ReadonlyArray<Check> => {
         inRange("latency.sigma", latency.sigma ?? 0.5, 0, 3)
       ]
     default:
-      return [optionError("latency.kind", (latency as { kind: unknown }).kind, "constant, uniform, exponential, lognormal")]
+      return [
+        optionError("latency.kind", (latency as { kind: unknown }).kind, "constant, uniform, exponential, lognormal")
+      ]
   }
 }
 
@@ -67,7 +74,9 @@ const optionalDuration = (field: string, value: Duration.Input | undefined): Che
 const range = (field: string, min: Duration.Input, max: Duration.Input): ReadonlyArray<Check> => [
   duration(`${field}.min`, min),
   duration(`${field}.max`, max),
-  (millisOf(min) ?? 0) <= (millisOf(max) ?? Infinity) ? undefined : optionError(`${field}.max`, max, `at least ${field}.min`)
+  (millisOf(min) ?? 0) <= (millisOf(max) ?? Infinity)
+    ? undefined
+    : optionError(`${field}.max`, max, `at least ${field}.min`)
 ]
 
 export const checks = (options: Options, chances: Chances): ReadonlyArray<Check> => {
@@ -85,7 +94,9 @@ export const checks = (options: Options, chances: Chances): ReadonlyArray<Check>
         ? inRange(`errors.mix.${kind}`, weight, 0, 1_000_000)
         : optionError("errors.mix", kind, Failures.kinds.join(", "))
     ),
-    chances.errors.mix.some(([, weight]) => weight > 0) ? undefined : optionError("errors.mix", "{}", "some weight above 0"),
+    chances.errors.mix.some(([, weight]) => weight > 0)
+      ? undefined
+      : optionError("errors.mix", "{}", "some weight above 0"),
     ...(hint === undefined ? [] : range("rateLimits.retryAfter", hint.min, hint.max)),
     ...latencyChecks(options.latency)
   ]

@@ -6,7 +6,12 @@ import * as Duration from "effect/Duration"
 export type Check = Config.ConfigError | undefined
 
 export const optionError = (field: string, value: unknown, allowed: string): Config.ConfigError => {
-  const shown = typeof value === "string" ? JSON.stringify(value) : Duration.isDuration(value) ? Duration.format(value) : String(value)
+  const shown =
+    typeof value === "string"
+      ? JSON.stringify(value)
+      : Duration.isDuration(value)
+        ? Duration.format(value)
+        : String(value)
   return new Config.ConfigError(
     new ConfigProvider.SourceError({ message: `${field} is ${shown}; allowed: ${allowed}` })
   )

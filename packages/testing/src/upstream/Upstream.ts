@@ -51,10 +51,13 @@ export interface Upstream {
 export class UpstreamServer extends Context.Service<UpstreamServer, Upstream>()("@breakwater/testing/Upstream") {}
 
 /** The server could not be started: the port is taken, say. */
-export class UpstreamError extends Schema.TaggedError<UpstreamError>("@breakwater/testing/UpstreamError")("UpstreamError", {
-  message: Schema.String,
-  cause: Schema.optionalKey(Schema.Defect())
-}) {}
+export class UpstreamError extends Schema.TaggedError<UpstreamError>("@breakwater/testing/UpstreamError")(
+  "UpstreamError",
+  {
+    message: Schema.String,
+    cause: Schema.optionalKey(Schema.Defect())
+  }
+) {}
 
 const listen = (server: Http.Server, port: number, host: string): Effect.Effect<number, UpstreamError> =>
   Effect.callback<number, UpstreamError>((resume) => {
@@ -79,10 +82,8 @@ const close = (server: Http.Server, state: ServerState): Effect.Effect<void> =>
  *
  * Waits of the faults are the Clock's: under a `TestClock` they wait for it to be moved.
  */
-export const make = (
-  options: Options = {}
-): Effect.Effect<Upstream, Config.ConfigError | UpstreamError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const make = (options: Options = {}): Effect.Effect<Upstream, Config.ConfigError | UpstreamError, Scope.Scope> =>
+  Effect.gen(function* () {
     const { host = "127.0.0.1", port = 0, wordDelay = 0 } = options
     const wrong = firstOf([wholeInRange("port", port, 0, 65_535), duration("wordDelay", wordDelay)])
     if (wrong !== undefined) return yield* Effect.fail(wrong)

@@ -23,19 +23,38 @@ export const faults: ReadonlyArray<Fault> = [
   { model: "rate-limit", what: "429 with Retry-After, always", parameter: "the Retry-After in seconds (1)" },
   { model: "rate-limit-no-hint", what: "429 that says nothing of when" },
   { model: "rate-limit-once", what: "429 with Retry-After: 1, then good", parameter: "how many calls fail (1)" },
-  { model: "rate-limit-body-hint", what: "429 with \"try again in 634ms\" in the text, and no header" },
-  { model: "quota-exhausted", what: "429 insufficient_quota (OpenAI), 402 billing_error (Anthropic): waiting does not help" },
+  { model: "rate-limit-body-hint", what: '429 with "try again in 634ms" in the text, and no header' },
+  {
+    model: "quota-exhausted",
+    what: "429 insufficient_quota (OpenAI), 402 billing_error (Anthropic): waiting does not help"
+  },
   { model: "error-500-once", what: "500, then good", parameter: "how many calls fail (1)" },
   { model: "error-500", what: "500, always" },
   { model: "overloaded-503", what: "503, always" },
   { model: "overloaded-529", what: "529, always" },
   { model: "reset-before-headers", what: "resets the connection before it answers" },
   { model: "silence", what: "accepts the request and never answers" },
-  { model: "slow-first-token", what: "sends the headers, and the first token late", parameter: "milliseconds until then (5000)" },
-  { model: "cut-stream", what: "the socket is destroyed in the middle of the answer", parameter: "pieces before that (half)" },
+  {
+    model: "slow-first-token",
+    what: "sends the headers, and the first token late",
+    parameter: "milliseconds until then (5000)"
+  },
+  {
+    model: "cut-stream",
+    what: "the socket is destroyed in the middle of the answer",
+    parameter: "pieces before that (half)"
+  },
   { model: "cut-stream-once", what: "cut once, then good", parameter: "pieces before that (half)" },
-  { model: "end-without-done-mid", what: "the stream ends properly in the middle, without finish reason", parameter: "pieces before that (half)" },
-  { model: "stalled-stream", what: "stops in the middle; only keep-alive comments continue", parameter: "milliseconds between them (1000)" },
+  {
+    model: "end-without-done-mid",
+    what: "the stream ends properly in the middle, without finish reason",
+    parameter: "pieces before that (half)"
+  },
+  {
+    model: "stalled-stream",
+    what: "stops in the middle; only keep-alive comments continue",
+    parameter: "milliseconds between them (1000)"
+  },
   { model: "malformed-event", what: "one event that is no JSON in the middle of a good stream" },
   { model: "malformed-events", what: "garbage from the second piece to the end", parameter: "how many bad events (5)" },
   { model: "missing-done", what: "finish reason, but no [DONE] or message_stop; the connection is closed" },
@@ -49,7 +68,11 @@ export const faults: ReadonlyArray<Fault> = [
   { model: "wrong-content-type", what: "200 with a page of HTML" },
   { model: "huge-event", what: "an event of more than 1 MiB", parameter: "characters of text in it (1114112)" },
   { model: "slow-drip", what: "one byte at a time", parameter: "milliseconds for the whole answer (2000)" },
-  { model: "error-in-stream", what: "an error event in the middle of a 200 stream; 200 with an error body otherwise", parameter: "pieces before that (half)" },
+  {
+    model: "error-in-stream",
+    what: "an error event in the middle of a 200 stream; 200 with an error body otherwise",
+    parameter: "pieces before that (half)"
+  },
   { model: "empty-200", what: "200 with no body" },
   { model: "invalid-json-200", what: "200 with the first half of a JSON body" },
   { model: "auth-401", what: "401: the key is not accepted" },

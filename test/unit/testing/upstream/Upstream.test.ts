@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Net from "node:net"
-import { events, post, type Post, streamedText } from "./wire.ts"
+import { events, type Parsed, post, type Post, streamedText } from "./wire.ts"
 
 const both = ["openai", "anthropic"] as const
 
@@ -16,11 +16,12 @@ const upstream = <E>(
   options?: Upstream.Options
 ) =>
   it.live(name, () =>
-    Effect.scoped(Effect.flatMap(Upstream.make(options), (at) => test(at, (each) => post(at.url, each)))))
+    Effect.scoped(Effect.flatMap(Upstream.make(options), (at) => test(at, (each) => post(at.url, each))))
+  )
 
 describe("Upstream, when it is good", () => {
   upstream("answers OpenAI's wire whole, in 40 to 60 words, with usage and limits", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { headers, status, text } = yield* ask({ model: "good" })
       const body = JSON.parse(text)
       assert.strictEqual(status, 200)
@@ -38,10 +39,11 @@ describe("Upstream, when it is good", () => {
       assert.isAbove(body.usage.completion_tokens, 40)
       assert.match(String(headers["x-request-id"]), /^req_/)
       assert.strictEqual(headers["x-ratelimit-remaining-requests"], "9999")
-    }))
+    })
+  )
 
   upstream("streams OpenAI's wire: role, several pieces, finish reason, usage if asked, [DONE]", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const whole = JSON.parse((yield* ask({ model: "good" })).text).choices[0].message.content
       const plain = yield* ask({ model: "good", stream: true })
       const counted = yield* ask({ model: "good", stream: true, body: { stream_options: { include_usage: true } } })
@@ -57,10 +59,11 @@ describe("Upstream, when it is good", () => {
       assert.deepStrictEqual(last.choices, [])
       assert.isAbove(last.usage.completion_tokens, 40)
       assert.isTrue(events(counted.text)[0].usage === null)
-    }))
+    })
+  )
 
   upstream("answers Anthropic's wire whole and streamed, with the same words", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const whole = yield* ask({ model: "good", wire: "anthropic" })
       const body = JSON.parse(whole.text)
       assert.deepStrictEqual([body.type, body.role, body.stop_reason], ["message", "assistant", "end_turn"])
@@ -69,32 +72,42 @@ describe("Upstream, when it is good", () => {
       const streamed = yield* ask({ model: "good", wire: "anthropic", stream: true })
       assert.strictEqual(streamedText(streamed.text), body.content[0].text)
       const names = [...streamed.text.matchAll(/^event: (.*)$/gm)].map((match) => match[1])
-      assert.deepStrictEqual([...new Set(names)], [
-        "message_start",
-        "content_block_start",
-        "ping",
-        "content_block_delta",
-        "content_block_stop",
-        "message_delta",
-        "message_stop"
-      ])
+      assert.deepStrictEqual(
+        [...new Set(names)],
+        [
+          "message_start",
+          "content_block_start",
+          "ping",
+          "content_block_delta",
+          "content_block_stop",
+          "message_delta",
+          "message_stop"
+        ]
+      )
       const openai = JSON.parse((yield* ask({ model: "any-unknown-name" })).text)
       assert.strictEqual(openai.choices[0].message.content, body.content[0].text)
-    }))
+    })
+  )
 
   upstream("embeds, as numbers or base64, the same text always alike", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const body = { input: ["a", "b", "a"], dimensions: 16 }
       const plain = JSON.parse((yield* ask({ model: "good", wire: "embeddings", body })).text)
-      const packed = JSON.parse((yield* ask({ model: "good", wire: "embeddings", body: { ...body, encoding_format: "base64" } })).text)
-      assert.deepStrictEqual(plain.data.map((each: any) => each.index), [0, 1, 2])
+      const packed = JSON.parse(
+        (yield* ask({ model: "good", wire: "embeddings", body: { ...body, encoding_format: "base64" } })).text
+      )
+      assert.deepStrictEqual(
+        plain.data.map((each: Parsed) => each.index),
+        [0, 1, 2]
+      )
       assert.strictEqual(plain.data[0].embedding.length, 16)
       assert.deepStrictEqual(plain.data[0].embedding, plain.data[2].embedding)
       assert.notDeepEqual(plain.data[0].embedding, plain.data[1].embedding)
       const bytes = Buffer.from(packed.data[0].embedding, "base64")
       assert.strictEqual(bytes.length, 64)
       assert.closeTo(bytes.readFloatLE(0), plain.data[0].embedding[0], 1e-6)
-    }))
+    })
+  )
 
   const weather = {
     type: "object",
@@ -103,14 +116,20 @@ describe("Upstream, when it is good", () => {
   }
 
   upstream("calls a tool with arguments of its schema, if the user asks for it, whole and streamed", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const messages = [{ role: "user", content: "Please use the tool." }]
       const openai = { messages, tools: [{ type: "function", function: { name: "weather", parameters: weather } }] }
       const whole = JSON.parse((yield* ask({ model: "good", body: openai })).text).choices[0]
       assert.strictEqual(whole.finish_reason, "tool_calls")
-      assert.deepStrictEqual(JSON.parse(whole.message.tool_calls[0].function.arguments), { city: "city", days: 3, unit: "C" })
+      assert.deepStrictEqual(JSON.parse(whole.message.tool_calls[0].function.arguments), {
+        city: "city",
+        days: 3,
+        unit: "C"
+      })
       const streamed = events((yield* ask({ model: "good", stream: true, body: openai })).text)
-      const args = streamed.map((event) => event.choices?.[0]?.delta?.tool_calls?.[0]?.function?.arguments ?? "").join("")
+      const args = streamed
+        .map((event) => event.choices?.[0]?.delta?.tool_calls?.[0]?.function?.arguments ?? "")
+        .join("")
       assert.deepStrictEqual(JSON.parse(args), { city: "city", days: 3, unit: "C" })
       assert.strictEqual(streamed.at(-2).choices[0].finish_reason, "tool_calls")
 
@@ -122,45 +141,62 @@ describe("Upstream, when it is good", () => {
 
       const refused = JSON.parse((yield* ask({ model: "good", body: { ...openai, tool_choice: "none" } })).text)
       assert.strictEqual(refused.choices[0].finish_reason, "stop")
-      const answered = JSON.parse((yield* ask({
-        model: "good",
-        body: { ...openai, messages: [...messages, whole.message, { role: "tool", tool_call_id: "x", content: "12 °C" }] }
-      })).text)
+      const answered = JSON.parse(
+        (yield* ask({
+          model: "good",
+          body: {
+            ...openai,
+            messages: [...messages, whole.message, { role: "tool", tool_call_id: "x", content: "12 °C" }]
+          }
+        })).text
+      )
       assert.include(answered.choices[0].message.content, "The tool answered: 12 °C")
-    }))
+    })
+  )
 
   upstream("answers JSON of a schema, if one is asked for", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const openai = { response_format: { type: "json_schema", json_schema: { name: "w", schema: weather } } }
       const whole = JSON.parse((yield* ask({ model: "good", body: openai })).text)
       assert.deepStrictEqual(JSON.parse(whole.choices[0].message.content), { city: "city", days: 3, unit: "C" })
       const anthropic = { output_config: { format: { type: "json_schema", schema: weather } } }
       const streamed = yield* ask({ model: "good", wire: "anthropic", stream: true, body: anthropic })
       assert.deepStrictEqual(JSON.parse(streamedText(streamed.text)).days, 3)
-    }))
+    })
+  )
 
   upstream("keeps to max tokens and stop sequences", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const short = JSON.parse((yield* ask({ model: "good", body: { max_tokens: 5 } })).text)
       assert.strictEqual(short.choices[0].finish_reason, "length")
       assert.strictEqual(short.usage.completion_tokens, 5)
       const stopped = JSON.parse((yield* ask({ model: "good", body: { stop: ["naïve"] } })).text)
       assert.notInclude(stopped.choices[0].message.content, "naïve")
-    }))
+    })
+  )
 
-  upstream("takes its time for every word if told to", (_, ask) =>
-    Effect.gen(function*() {
-      const streamed = yield* ask({ model: "good", stream: true })
-      assert.isAbove(streamed.tookMs, 80)
-      assert.isAbove(streamed.pieces, 5)
-      assert.isAbove((yield* ask({ model: "good" })).tookMs, 80)
-    }), { wordDelay: Duration.millis(2) })
+  upstream(
+    "takes its time for every word if told to",
+    (_, ask) =>
+      Effect.gen(function* () {
+        const streamed = yield* ask({ model: "good", stream: true })
+        assert.isAbove(streamed.tookMs, 80)
+        assert.isAbove(streamed.pieces, 5)
+        assert.isAbove((yield* ask({ model: "good" })).tookMs, 80)
+      }),
+    { wordDelay: Duration.millis(2) }
+  )
 
   upstream("lists its models, and complains of what is no request", (at, ask) =>
-    Effect.gen(function*() {
-      const list = yield* Effect.promise(() => fetch(`${at.url}/v1/models`).then((response) => response.json() as any))
-      assert.deepStrictEqual(list.data.map((model: any) => model.id), Upstream.faults.map((fault) => fault.model))
-      assert.strictEqual(new Set(list.data.map((model: any) => model.id)).size, 36)
+    Effect.gen(function* () {
+      const list = yield* Effect.promise(() =>
+        fetch(`${at.url}/v1/models`).then((response) => response.json() as Parsed)
+      )
+      assert.deepStrictEqual(
+        list.data.map((model: Parsed) => model.id),
+        Upstream.faults.map((fault) => fault.model)
+      )
+      assert.strictEqual(new Set(list.data.map((model: Parsed) => model.id)).size, 36)
       const bad = yield* Effect.promise(() => fetch(`${at.url}/v1/chat/completions`, { method: "POST", body: "{" }))
       assert.strictEqual(bad.status, 400)
       const nothing = yield* ask({ model: "good", wire: "anthropic", body: { max_tokens: undefined } })
@@ -169,11 +205,14 @@ describe("Upstream, when it is good", () => {
         message: "max_tokens: Field required"
       })
       assert.strictEqual((yield* Effect.promise(() => fetch(`${at.url}/nowhere`))).status, 404)
-    }))
+    })
+  )
 })
 
 describe("Upstream, failing by status", () => {
-  const table: ReadonlyArray<readonly [model: string, openai: readonly [number, string | null], anthropic: readonly [number, string]]> = [
+  const table: ReadonlyArray<
+    readonly [model: string, openai: readonly [number, string | null], anthropic: readonly [number, string]]
+  > = [
     ["rate-limit", [429, "rate_limit_exceeded"], [429, "rate_limit_error"]],
     ["rate-limit-no-hint", [429, "rate_limit_exceeded"], [429, "rate_limit_error"]],
     ["rate-limit-body-hint", [429, "rate_limit_exceeded"], [429, "rate_limit_error"]],
@@ -189,7 +228,7 @@ describe("Upstream, failing by status", () => {
   ]
   for (const [model, openai, anthropic] of table) {
     upstream(`${model}: the status and body of each wire, streamed or not, twice`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const stream of [false, true, true]) {
           const one = yield* ask({ model, stream })
           const error = JSON.parse(one.text).error
@@ -201,11 +240,12 @@ describe("Upstream, failing by status", () => {
           assert.deepStrictEqual([body.type, body.request_id], ["error", other.headers["request-id"]])
         }
         assert.strictEqual((yield* ask({ model, wire: "embeddings" })).status, openai[0])
-      }))
+      })
+    )
   }
 
   upstream("rate limits say when, in the header, in the text, or not at all", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (const wire of both) {
         assert.strictEqual((yield* ask({ model: "rate-limit", wire })).headers["retry-after"], "1")
         assert.strictEqual((yield* ask({ model: "rate-limit:7", wire })).headers["retry-after"], "7")
@@ -216,16 +256,21 @@ describe("Upstream, failing by status", () => {
         assert.isUndefined(told.headers["retry-after"])
         assert.include(told.text, "try again in 634ms")
       }
-    }))
+    })
+  )
 
   upstream("overflow names its numbers", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       assert.include((yield* ask({ model: "context-overflow" })).text, "maximum context length is 8192 tokens")
-      assert.include((yield* ask({ model: "context-overflow", wire: "anthropic" })).text, "208310 tokens > 200000 maximum")
-    }))
+      assert.include(
+        (yield* ask({ model: "context-overflow", wire: "anthropic" })).text,
+        "208310 tokens > 200000 maximum"
+      )
+    })
+  )
 
   upstream("once is once for the server, more with a parameter, and again after a reset", (at, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const statuses = (model: string, count: number) =>
         Effect.forEach(Array.from({ length: count }), () => Effect.map(ask({ model }), (seen) => seen.status))
       assert.deepStrictEqual(yield* statuses("rate-limit-once", 3), [429, 200, 200])
@@ -235,10 +280,11 @@ describe("Upstream, failing by status", () => {
       assert.deepStrictEqual(yield* statuses("error-500?after=1&times=2", 4), [200, 500, 500, 200])
       yield* at.reset
       assert.deepStrictEqual(yield* statuses("error-500-once", 2), [500, 200])
-    }))
+    })
+  )
 
   upstream("recovering is down after the start and after an outage, for as long as is said", (at, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const status = Effect.map(ask({ model: "recovering:150" }), (seen) => seen.status)
       assert.strictEqual(yield* status, 503)
       yield* Effect.sleep(200)
@@ -247,10 +293,11 @@ describe("Upstream, failing by status", () => {
       assert.strictEqual(yield* status, 503)
       yield* Effect.promise(() => fetch(`${at.url}/_control/outage?ms=0`, { method: "POST" }))
       assert.strictEqual(yield* status, 200)
-    }))
+    })
+  )
 
   upstream("prefill is refused, ignored, or gone on from", (_, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const messages = (prefill: string) => [
         { role: "user", content: "What is a breakwater?" },
         { role: "assistant", content: prefill }
@@ -266,7 +313,8 @@ describe("Upstream, failing by status", () => {
         const anew = yield* ask({ model: "good", wire, stream: true, body: { messages: messages(begun) } })
         assert.strictEqual(streamedText(anew.text), whole)
       }
-    }))
+    })
+  )
 })
 
 describe("Upstream, failing on the wire", () => {
@@ -275,31 +323,34 @@ describe("Upstream, failing on the wire", () => {
       Effect.map(ask({ model: "good", wire, stream: true }), (seen) => streamedText(seen.text))
 
     upstream(`${wire}: reset-before-headers`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const stream of [true, false]) {
           const seen = yield* ask({ model: "reset-before-headers", wire, stream })
           assert.deepStrictEqual([seen.status, seen.ending], [undefined, "reset"])
         }
-      }))
+      })
+    )
 
     upstream(`${wire}: silence sends nothing at all`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const seen = yield* ask({ model: "silence", wire, stream: true, patienceMs: 150 })
         assert.deepStrictEqual([seen.status, seen.text, seen.ending], [undefined, "", "gaveUp"])
-      }))
+      })
+    )
 
     upstream(`${wire}: slow-first-token sends headers, and the token when it is time`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const waiting = yield* ask({ model: "slow-first-token", wire, stream: true, patienceMs: 150 })
         assert.deepStrictEqual([waiting.status, waiting.text, waiting.ending], [200, "", "gaveUp"])
         const late = yield* ask({ model: "slow-first-token:120", wire, stream: true })
         assert.isAbove(late.firstByteMs, 110)
         assert.strictEqual(streamedText(late.text), yield* good(ask))
         assert.isAbove((yield* ask({ model: "slow-first-token:120", wire })).firstByteMs, 110)
-      }))
+      })
+    )
 
     upstream(`${wire}: cut-stream breaks in the middle, every time; cut-stream-once the first time`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const whole = yield* good(ask)
         for (let i = 0; i < 2; i++) {
           const seen = yield* ask({ model: "cut-stream", wire, stream: true })
@@ -314,18 +365,20 @@ describe("Upstream, failing on the wire", () => {
         assert.isBelow(streamedText(early.text).length, 60)
         assert.strictEqual((yield* ask({ model: "cut-stream-once", wire, stream: true })).ending, "aborted")
         assert.strictEqual(streamedText((yield* ask({ model: "cut-stream-once", wire, stream: true })).text), whole)
-      }))
+      })
+    )
 
     upstream(`${wire}: end-without-done-mid ends as if all were well, without a finish reason`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const seen = yield* ask({ model: "end-without-done-mid", wire, stream: true })
         assert.strictEqual(seen.ending, "end")
         assert.notMatch(seen.text, /"(finish|stop)_reason":"/)
         assert.isAbove(streamedText(seen.text).length, 0)
-      }))
+      })
+    )
 
     upstream(`${wire}: stalled-stream stops, and only keep-alives continue`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const seen = yield* ask({ model: "stalled-stream:40", wire, stream: true, patienceMs: 250 })
         assert.strictEqual(seen.ending, "gaveUp")
         const whole = yield* good(ask)
@@ -335,21 +388,25 @@ describe("Upstream, failing on the wire", () => {
         const half = yield* ask({ model: "stalled-stream", wire, patienceMs: 100 })
         assert.strictEqual(half.ending, "gaveUp")
         assert.isAbove(half.text.length, 0)
-      }))
+      })
+    )
 
-    upstream(`${wire}: malformed-event is one bad event in a whole answer; malformed-events go on to the end`, (_, ask) =>
-      Effect.gen(function*() {
-        const isBad = (event: unknown) => typeof event === "string" && event !== "[DONE]"
-        const one = yield* ask({ model: "malformed-event", wire, stream: true })
-        assert.strictEqual(events(one.text).filter(isBad).length, 1)
-        assert.strictEqual(streamedText(one.text), yield* good(ask))
-        const many = yield* ask({ model: "malformed-events", wire, stream: true })
-        assert.deepStrictEqual(events(many.text).slice(-5).filter(isBad).length, 5)
-        assert.notMatch(many.text, /"(finish|stop)_reason":"/)
-      }))
+    upstream(
+      `${wire}: malformed-event is one bad event in a whole answer; malformed-events go on to the end`,
+      (_, ask) =>
+        Effect.gen(function* () {
+          const isBad = (event: unknown) => typeof event === "string" && event !== "[DONE]"
+          const one = yield* ask({ model: "malformed-event", wire, stream: true })
+          assert.strictEqual(events(one.text).filter(isBad).length, 1)
+          assert.strictEqual(streamedText(one.text), yield* good(ask))
+          const many = yield* ask({ model: "malformed-events", wire, stream: true })
+          assert.deepStrictEqual(events(many.text).slice(-5).filter(isBad).length, 5)
+          assert.notMatch(many.text, /"(finish|stop)_reason":"/)
+        })
+    )
 
     upstream(`${wire}: missing-done closes after the finish reason; missing-done-open stays open`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const closed = yield* ask({ model: "missing-done", wire, stream: true })
         const open = yield* ask({ model: "missing-done-open", wire, stream: true, patienceMs: 200 })
         assert.deepStrictEqual([closed.ending, open.ending], ["end", "gaveUp"])
@@ -358,20 +415,22 @@ describe("Upstream, failing on the wire", () => {
           assert.match(seen.text, /"(finish|stop)_reason":"/)
           assert.notMatch(seen.text, /\[DONE\]|message_stop/)
         }
-      }))
+      })
+    )
 
     upstream(`${wire}: content-filter-output stops early and says so`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const seen = yield* ask({ model: "content-filter-output", wire, stream: true })
         const whole = yield* good(ask)
         assert.isTrue(whole.startsWith(streamedText(seen.text)) && streamedText(seen.text).length < whole.length)
-        const reason = wire === "openai" ? "\"finish_reason\":\"content_filter\"" : "\"stop_reason\":\"refusal\""
+        const reason = wire === "openai" ? '"finish_reason":"content_filter"' : '"stop_reason":"refusal"'
         assert.include(seen.text, reason)
         assert.include((yield* ask({ model: "content-filter-output", wire })).text, reason)
-      }))
+      })
+    )
 
     upstream(`${wire}: wrong-content-type, empty-200 and invalid-json-200 are 200 and no answer`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (const stream of [true, false]) {
           const html = yield* ask({ model: "wrong-content-type", wire, stream })
           assert.deepStrictEqual([html.status, html.headers["content-type"]], [200, "text/html; charset=utf-8"])
@@ -382,27 +441,30 @@ describe("Upstream, failing on the wire", () => {
           assert.match(invalid.text, /^\{"id":/)
           assert.throws(() => JSON.parse(invalid.text))
         }
-      }))
+      })
+    )
 
     upstream(`${wire}: huge-event has an event of more than 1 MiB`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const seen = yield* ask({ model: "huge-event", wire, stream: true })
         const longest = Math.max(...seen.text.split("\n\n").map((event) => event.length))
         assert.isAbove(longest, 1_048_576)
         assert.strictEqual(seen.ending, "end")
-      }))
+      })
+    )
 
     upstream(`${wire}: slow-drip sends a byte at a time and is whole in the end`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const seen = yield* ask({ model: "slow-drip:300", wire, stream: true })
         assert.strictEqual(streamedText(seen.text), yield* good(ask))
         assert.isAbove(seen.tookMs, 200)
         assert.isAbove(seen.pieces, 100)
         assert.strictEqual((yield* ask({ model: "slow-drip:100", wire })).ending, "end")
-      }))
+      })
+    )
 
     upstream(`${wire}: error-in-stream is an error inside a 200`, (_, ask) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const seen = yield* ask({ model: "error-in-stream", wire, stream: true })
         assert.strictEqual(seen.status, 200)
         assert.isAbove(streamedText(seen.text).length, 0)
@@ -411,13 +473,14 @@ describe("Upstream, failing on the wire", () => {
         const whole = yield* ask({ model: "error-in-stream", wire })
         assert.strictEqual(whole.status, 200)
         assert.isString(JSON.parse(whole.text).error.message)
-      }))
+      })
+    )
   }
 })
 
 describe("Upstream, as a server", () => {
   upstream("counts by model and client, and the clients that gave up", (at, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* ask({ model: "good", headers: { "x-client-id": "ada" } })
       yield* ask({ model: "good", headers: { authorization: "Bearer test-key-1234" } })
       yield* ask({ model: "silence", patienceMs: 60 })
@@ -426,18 +489,21 @@ describe("Upstream, as a server", () => {
       yield* Effect.sleep(50)
       const stats = yield* at.stats
       assert.strictEqual(stats.total, 5)
-      assert.deepStrictEqual(stats.byModel, { "good": 2, "silence": 1, "cut-stream": 1, "missing-done": 1 })
-      assert.deepStrictEqual(stats.byClient, { "ada": 1, "…1234": 1, "anonymous": 3 })
+      assert.deepStrictEqual(stats.byModel, { good: 2, silence: 1, "cut-stream": 1, "missing-done": 1 })
+      assert.deepStrictEqual(stats.byClient, { ada: 1, "…1234": 1, anonymous: 3 })
       assert.deepStrictEqual([stats.abortedByClient, stats.inFlight, stats.openSockets], [1, 0, 0])
-      const overHttp = yield* Effect.promise(() => fetch(`${at.url}/_control/stats`).then((response) => response.json() as any))
+      const overHttp = yield* Effect.promise(() =>
+        fetch(`${at.url}/_control/stats`).then((response) => response.json() as Parsed)
+      )
       assert.strictEqual(overHttp.total, 5)
       assert.deepStrictEqual((yield* at.requests).map((request) => request.model)[4], "missing-done")
       yield* Effect.promise(() => fetch(`${at.url}/_control/reset`, { method: "POST" }))
       assert.strictEqual((yield* at.stats).total, 0)
-    }))
+    })
+  )
 
   it.live("leaves nothing behind: sockets, timers and fibers end with the scope", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const handles = () =>
         process.getActiveResourcesInfo().filter((name) => name === "TCPServerWrap" || name === "TCPSocketWrap").length
       const before = handles()
@@ -451,7 +517,10 @@ describe("Upstream, as a server", () => {
       while ((yield* at.stats).inFlight < 4 || (yield* at.stats).openSockets < 5) yield* Effect.sleep(5)
       yield* Scope.close(scope, Exit.void)
       const seen = yield* Effect.promise(() => Promise.all(pending))
-      assert.deepStrictEqual(seen.map((each) => each.ending), ["reset", "aborted", "aborted", "aborted"])
+      assert.deepStrictEqual(
+        seen.map((each) => each.ending),
+        ["reset", "aborted", "aborted", "aborted"]
+      )
       yield* Effect.promise(() => gone)
       yield* Effect.sleep(20)
       assert.deepStrictEqual(
@@ -459,38 +528,51 @@ describe("Upstream, as a server", () => {
         [0, 0, 0]
       )
       assert.isAtMost(handles(), before)
-    }))
+    })
+  )
 
   upstream("survives half a request, a wrong path and garbage", (at, ask) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const send = (bytes: string) =>
-        Effect.promise(() =>
-          new Promise<void>((resolve) => {
-            const socket = Net.connect(at.port, "127.0.0.1", () => socket.write(bytes, () => setTimeout(() => socket.destroy(), 20)))
-            socket.on("error", () => {}).once("close", () => resolve())
-          })
+        Effect.promise(
+          () =>
+            new Promise<void>((resolve) => {
+              const socket = Net.connect(at.port, "127.0.0.1", () =>
+                socket.write(bytes, () => setTimeout(() => socket.destroy(), 20))
+              )
+              socket.on("error", () => {}).once("close", () => resolve())
+            })
         )
-      yield* send("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{\"model\":")
+      yield* send('POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"model":')
       yield* send("GET //:99999999 HTTP/1.1\r\nhost: x\r\n\r\n")
       yield* send("nonsense\r\n\r\n")
       assert.strictEqual((yield* ask({ model: "good", body: { messages: "none", tools: 7, stop: {} } })).status, 200)
       yield* Effect.sleep(20)
       assert.deepStrictEqual([(yield* at.stats).openSockets, (yield* at.stats).total], [0, 1])
-    }))
+    })
+  )
 
   it.live("can be had from a Layer, and says so if its port is taken", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const at = yield* Upstream.UpstreamServer
       assert.strictEqual((yield* post(at.url, { model: "good" })).status, 200)
       const error = yield* Effect.flip(Effect.scoped(Upstream.make({ port: at.port })))
       assert.strictEqual(error._tag, "UpstreamError")
-    }).pipe(Effect.provide(Upstream.layer())))
+    }).pipe(Effect.provide(Upstream.layer()))
+  )
 
   it.effect("refuses ports and delays that are none", () =>
-    Effect.gen(function*() {
-      for (const options of [{ port: -1 }, { port: 1.5 }, { port: 70_000 }, { wordDelay: NaN }, { wordDelay: Infinity }]) {
+    Effect.gen(function* () {
+      for (const options of [
+        { port: -1 },
+        { port: 1.5 },
+        { port: 70_000 },
+        { wordDelay: NaN },
+        { wordDelay: Infinity }
+      ]) {
         const error = yield* Effect.flip(Effect.scoped(Upstream.make(options)))
         assert.strictEqual(error._tag, "ConfigError")
       }
-    }))
+    })
+  )
 })

@@ -13,6 +13,9 @@ export interface Seen {
   readonly pieces: number
 }
 
+/** Parsed JSON of the wire: looked into as the test pleases. */
+export type Parsed = ReturnType<typeof JSON.parse>
+
 export const paths = {
   openai: "/v1/chat/completions",
   anthropic: "/v1/messages",
@@ -38,48 +41,62 @@ export const post = (url: string, options: Post): Effect.Effect<Seen> =>
     const chunks: Array<Buffer> = []
     const done = (ending: Seen["ending"]) => {
       clearTimeout(timer)
-      resume(Effect.succeed({
-        status,
-        headers,
-        text: Buffer.concat(chunks).toString("utf8"),
-        ending,
-        tookMs: performance.now() - started,
-        firstByteMs: firstByte - started,
-        pieces: chunks.length
-      }))
+      resume(
+        Effect.succeed({
+          status,
+          headers,
+          text: Buffer.concat(chunks).toString("utf8"),
+          ending,
+          tookMs: performance.now() - started,
+          firstByteMs: firstByte - started,
+          pieces: chunks.length
+        })
+      )
     }
-    const request = Http.request(url + paths[wire], {
-      method: "POST",
-      agent: false,
-      headers: { "content-type": "application/json", "anthropic-version": "2023-06-01", ...options.headers }
-    }, (response) => {
-      status = response.statusCode
-      headers = response.headers
-      response.on("data", (chunk: Buffer) => {
-        if (firstByte === 0) firstByte = performance.now()
-        chunks.push(chunk)
-      })
-      response.on("end", () => done("end"))
-      response.on("error", () => done("aborted"))
-    })
+    const request = Http.request(
+      url + paths[wire],
+      {
+        method: "POST",
+        agent: false,
+        headers: { "content-type": "application/json", "anthropic-version": "2023-06-01", ...options.headers }
+      },
+      (response) => {
+        status = response.statusCode
+        headers = response.headers
+        response.on("data", (chunk: Buffer) => {
+          if (firstByte === 0) firstByte = performance.now()
+          chunks.push(chunk)
+        })
+        response.on("end", () => done("end"))
+        response.on("error", () => done("aborted"))
+      }
+    )
     const timer = setTimeout(() => {
       done("gaveUp")
       request.destroy()
     }, options.patienceMs ?? 5_000)
     request.on("error", () => done("reset"))
-    request.end(JSON.stringify({
-      model: options.model,
-      stream: options.stream ?? false,
-      ...(wire === "embeddings" ? { input: ["a", "b"] } : { messages: [{ role: "user", content: "What is a breakwater?" }] }),
-      ...(wire === "anthropic" ? { max_tokens: 500 } : {}),
-      ...options.body
-    }))
+    request.end(
+      JSON.stringify({
+        model: options.model,
+        stream: options.stream ?? false,
+        ...(wire === "embeddings"
+          ? { input: ["a", "b"] }
+          : { messages: [{ role: "user", content: "What is a breakwater?" }] }),
+        ...(wire === "anthropic" ? { max_tokens: 500 } : {}),
+        ...options.body
+      })
+    )
   })
 
 /** The payloads of the events of a stream, parsed where they are JSON. */
-export const events = (text: string): ReadonlyArray<any> =>
+export const events = (text: string): ReadonlyArray<Parsed> =>
   text.split("\n\n").flatMap((block) => {
-    const data = block.split("\n").filter((line) => line.startsWith("data: ")).map((line) => line.slice(6)).join("\n")
+    const data = block
+      .split("\n")
+      .filter((line) => line.startsWith("data: "))
+      .map((line) => line.slice(6))
+      .join("\n")
     if (data.length === 0) return []
     try {
       return [JSON.parse(data)]
@@ -90,4 +107,6 @@ export const events = (text: string): ReadonlyArray<any> =>
 
 /** The text an OpenAI or Anthropic stream adds up to. */
 export const streamedText = (text: string): string =>
-  events(text).map((event) => event.choices?.[0]?.delta?.content ?? event.delta?.text ?? "").join("")
+  events(text)
+    .map((event) => event.choices?.[0]?.delta?.content ?? event.delta?.text ?? "")
+    .join("")

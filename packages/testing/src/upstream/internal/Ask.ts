@@ -28,16 +28,18 @@ type Body = Readonly<Record<string, unknown>>
 
 export const isRecord = (value: unknown): value is Body =>
   typeof value === "object" && value !== null && !Array.isArray(value)
-const list = (value: unknown): ReadonlyArray<unknown> => Array.isArray(value) ? value : []
+const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 const records = (value: unknown): ReadonlyArray<Body> => list(value).filter(isRecord)
 const texts = (value: unknown): ReadonlyArray<string> =>
   typeof value === "string" ? [value] : list(value).filter((each) => typeof each === "string")
-const number = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
+const number = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined)
 
 const textOf = (content: unknown): string =>
   typeof content === "string"
     ? content
-    : records(content).map((part) => typeof part["text"] === "string" ? part["text"] : "").join("")
+    : records(content)
+        .map((part) => (typeof part["text"] === "string" ? part["text"] : ""))
+        .join("")
 
 const toolResultOf = (last: Body | undefined): string | undefined => {
   if (last === undefined) return undefined
@@ -73,7 +75,8 @@ const openAIToolChoice = (choice: unknown): string => {
 
 const openAIJson = (format: unknown): Ask["json"] => {
   if (!isRecord(format)) return undefined
-  if (format["type"] === "json_object") return { schema: { type: "object", properties: { answer: { type: "string" } } } }
+  if (format["type"] === "json_object")
+    return { schema: { type: "object", properties: { answer: { type: "string" } } } }
   return isRecord(format["json_schema"]) ? { schema: format["json_schema"]["schema"] } : undefined
 }
 

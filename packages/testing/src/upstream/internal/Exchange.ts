@@ -115,10 +115,14 @@ export class Exchange {
 
   /** Plays frames at the speed of the server's words. */
   play(frames: ReadonlyArray<Frame>): Effect.Effect<void> {
-    return Effect.forEach(frames, (frame) =>
-      frame.kind === "content" && this.#wordMillis > 0
-        ? Effect.andThen(Effect.sleep(this.#wordMillis * 4), this.write(frame.bytes))
-        : this.write(frame.bytes), { discard: true })
+    return Effect.forEach(
+      frames,
+      (frame) =>
+        frame.kind === "content" && this.#wordMillis > 0
+          ? Effect.andThen(Effect.sleep(this.#wordMillis * 4), this.write(frame.bytes))
+          : this.write(frame.bytes),
+      { discard: true }
+    )
   }
 
   /** Answers well: as a stream or whole, as was asked. */

@@ -27,14 +27,17 @@ const pieces = (text: string, count: number): ReadonlyArray<string> => {
   return out
 }
 
-const slices = (text: string, length: number): ReadonlyArray<string> => text.match(new RegExp(`[^]{1,${length}}`, "gu")) ?? []
+const slices = (text: string, length: number): ReadonlyArray<string> =>
+  text.match(new RegExp(`[^]{1,${length}}`, "gu")) ?? []
 
 /** The words for a question: 40 to 60 of them, a few outside ASCII so that split characters show. */
 export const proseFor = (question: string): string => {
   const asked = question.trim().split(/\s+/).slice(0, 6).join(" ")
-  return `You asked: “${asked}”. A naïve client takes the first answer it gets; a careful one expects the wire to fail ` +
+  return (
+    `You asked: “${asked}”. A naïve client takes the first answer it gets; a careful one expects the wire to fail ` +
     "and plans for it. It sets a deadline, retries what is worth retrying, asks another model when this one stays " +
     "silent, and never charges twice for the same words — that is the whole trick."
+  )
 }
 
 const wantsTool = (ask: Ask): string | undefined => {
@@ -65,13 +68,21 @@ export const answerTo = (ask: Ask, goOn: boolean): Answer => {
   const tool = wantsTool(ask)
   if (tool !== undefined) {
     const args = JSON.stringify(exampleOf(ask.tools.find((each) => each.name === tool)?.schema))
-    return { text: "", chunks: slices(args, 8), tool: { name: tool, args }, finish: "tool-calls", inputTokens, outputTokens: tokens(args.length) + 8 }
+    return {
+      text: "",
+      chunks: slices(args, 8),
+      tool: { name: tool, args },
+      finish: "tool-calls",
+      inputTokens,
+      outputTokens: tokens(args.length) + 8
+    }
   }
-  const full = ask.json !== undefined
-    ? JSON.stringify(exampleOf(ask.json.schema))
-    : ask.toolResult !== undefined
-    ? `The tool answered: ${ask.toolResult}. ${proseFor(ask.question)}`
-    : proseFor(ask.question)
+  const full =
+    ask.json !== undefined
+      ? JSON.stringify(exampleOf(ask.json.schema))
+      : ask.toolResult !== undefined
+        ? `The tool answered: ${ask.toolResult}. ${proseFor(ask.question)}`
+        : proseFor(ask.question)
   const rest = goOn && ask.prefill !== undefined ? afterPrefill(full, ask.prefill) : full
   const { text, finish } = limited(ask, rest)
   return {

@@ -4,8 +4,8 @@ import type { Ask } from "./Ask.ts"
 import { type Frame, id, type Problem, type Reply, type Stamp, type Wire } from "./wire.ts"
 
 const stopReasons: { readonly [F in Finish]: string } = {
-  "stop": "end_turn",
-  "length": "max_tokens",
+  stop: "end_turn",
+  length: "max_tokens",
   "tool-calls": "tool_use",
   "content-filter": "refusal"
 }
@@ -27,15 +27,17 @@ const envelope = (ask: Ask, stamp: Stamp) => ({
 const whole = (ask: Ask, answer: Answer, stamp: Stamp): string =>
   JSON.stringify({
     ...envelope(ask, stamp),
-    content: answer.tool === undefined
-      ? [{ type: "text", text: answer.text }]
-      : [{ type: "tool_use", id: id("toolu_", stamp), name: answer.tool.name, input: JSON.parse(answer.tool.args) }],
+    content:
+      answer.tool === undefined
+        ? [{ type: "text", text: answer.text }]
+        : [{ type: "tool_use", id: id("toolu_", stamp), name: answer.tool.name, input: JSON.parse(answer.tool.args) }],
     stop_reason: stopReasons[answer.finish],
     stop_sequence: null,
     usage: { ...inputUsage(answer), output_tokens: answer.outputTokens }
   })
 
-const event = (type: string, fields: object): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
+const event = (type: string, fields: object): string =>
+  `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 
 const frames = (ask: Ask, answer: Answer, stamp: Stamp): ReadonlyArray<Frame> => {
   const tool = answer.tool
@@ -50,11 +52,13 @@ const frames = (ask: Ask, answer: Answer, stamp: Stamp): ReadonlyArray<Frame> =>
   })
   const block = event("content_block_start", {
     index: 0,
-    content_block: tool === undefined
-      ? { type: "text", text: "" }
-      : { type: "tool_use", id: id("toolu_", stamp), name: tool.name, input: {} }
+    content_block:
+      tool === undefined
+        ? { type: "text", text: "" }
+        : { type: "tool_use", id: id("toolu_", stamp), name: tool.name, input: {} }
   })
-  const delta = (text: string) => tool === undefined ? { type: "text_delta", text } : { type: "input_json_delta", partial_json: text }
+  const delta = (text: string) =>
+    tool === undefined ? { type: "text_delta", text } : { type: "input_json_delta", partial_json: text }
   return [
     { kind: "head", bytes: start + block + event("ping", {}) },
     ...answer.chunks.map((text): Frame => ({
@@ -63,10 +67,12 @@ const frames = (ask: Ask, answer: Answer, stamp: Stamp): ReadonlyArray<Frame> =>
     })),
     {
       kind: "finish",
-      bytes: event("content_block_stop", { index: 0 }) + event("message_delta", {
-        delta: { stop_reason: stopReasons[answer.finish], stop_sequence: null },
-        usage: { output_tokens: answer.outputTokens }
-      })
+      bytes:
+        event("content_block_stop", { index: 0 }) +
+        event("message_delta", {
+          delta: { stop_reason: stopReasons[answer.finish], stop_sequence: null },
+          usage: { output_tokens: answer.outputTokens }
+        })
     },
     { kind: "done", bytes: event("message_stop", {}) }
   ]
@@ -75,25 +81,33 @@ const frames = (ask: Ask, answer: Answer, stamp: Stamp): ReadonlyArray<Frame> =>
 const errors: {
   readonly [P in Problem]: (model: string, detail: string) => readonly [status: number, type: string, message: string]
 } = {
-  "rate-limit": () => [429, "rate_limit_error", "This request would exceed your organization's rate limit of 50 requests per minute."],
-  "rate-limit-no-hint": () => [429, "rate_limit_error", "This request would exceed your organization's rate limit of 50 requests per minute."],
+  "rate-limit": () => [
+    429,
+    "rate_limit_error",
+    "This request would exceed your organization's rate limit of 50 requests per minute."
+  ],
+  "rate-limit-no-hint": () => [
+    429,
+    "rate_limit_error",
+    "This request would exceed your organization's rate limit of 50 requests per minute."
+  ],
   "rate-limit-body-hint": () => [
     429,
     "rate_limit_error",
     "This request would exceed your organization's rate limit of 40,000 input tokens per minute. Please try again in 634ms."
   ],
-  "quota": () => [402, "billing_error", "Your account has no credit left for this request."],
-  "server": () => [500, "api_error", "Internal server error"],
+  quota: () => [402, "billing_error", "Your account has no credit left for this request."],
+  server: () => [500, "api_error", "Internal server error"],
   "overloaded-503": () => [503, "overloaded_error", "Overloaded"],
   "overloaded-529": () => [529, "overloaded_error", "Overloaded"],
   "context-length": () => [400, "invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"],
   "content-filter": () => [400, "invalid_request_error", "Output blocked by content filtering policy"],
-  "prefill": () => [
+  prefill: () => [
     400,
     "invalid_request_error",
     "This model does not support assistant message prefill. The conversation must end with a user message."
   ],
-  "auth": () => [401, "authentication_error", "invalid x-api-key"],
+  auth: () => [401, "authentication_error", "invalid x-api-key"],
   "not-found": (model) => [404, "not_found_error", `model: ${model}`],
   "bad-request": (_, detail) => [400, "invalid_request_error", detail]
 }
@@ -101,7 +115,12 @@ const errors: {
 const limitHeaders = (stamp: Stamp, remaining: number, seconds: number) => {
   const reset = new Date((stamp.seconds + seconds) * 1000).toISOString().replace(".000Z", "Z")
   const headers: Record<string, string> = {}
-  for (const [kind, limit] of [["requests", 50], ["tokens", 50_000], ["input-tokens", 40_000], ["output-tokens", 10_000]] as const) {
+  for (const [kind, limit] of [
+    ["requests", 50],
+    ["tokens", 50_000],
+    ["input-tokens", 40_000],
+    ["output-tokens", 10_000]
+  ] as const) {
     headers[`anthropic-ratelimit-${kind}-limit`] = String(limit)
     headers[`anthropic-ratelimit-${kind}-remaining`] = String(kind === "requests" ? remaining : limit - 100)
     headers[`anthropic-ratelimit-${kind}-reset`] = reset
@@ -128,6 +147,6 @@ export const anthropic: Wire = {
   frames,
   problem,
   errorFrame: event("error", { error: { type: "overloaded_error", message: "Overloaded" } }),
-  malformedFrame: "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"del\n\n",
+  malformedFrame: 'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"del\n\n',
   keepAlive: event("ping", {})
 }

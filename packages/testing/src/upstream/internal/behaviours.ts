@@ -17,23 +17,25 @@ const firstPart = (frames: ReadonlyArray<Frame>, pieces: number | undefined): Re
 const stallFor = (exchange: Exchange, defaultMillis: number) => Effect.sleep(exchange.parameter ?? defaultMillis)
 
 /** Half an answer, and then something else. A whole answer is announced in full and half of it sent. */
-const halfThen = (then: (exchange: Exchange) => Effect.Effect<void>): Behaviour => (exchange) =>
-  Effect.gen(function*() {
-    if (exchange.ask.stream) {
-      yield* exchange.streamHead
-      yield* exchange.play(firstPart(exchange.frames(), exchange.parameter))
-    } else {
-      const body = Buffer.from(exchange.body())
-      yield* exchange.head(200, { ...exchange.jsonHeaders, "content-length": String(body.length) })
-      yield* exchange.write(body.subarray(0, Math.floor(body.length / 2)))
-    }
-    yield* then(exchange)
-  })
+const halfThen =
+  (then: (exchange: Exchange) => Effect.Effect<void>): Behaviour =>
+  (exchange) =>
+    Effect.gen(function* () {
+      if (exchange.ask.stream) {
+        yield* exchange.streamHead
+        yield* exchange.play(firstPart(exchange.frames(), exchange.parameter))
+      } else {
+        const body = Buffer.from(exchange.body())
+        yield* exchange.head(200, { ...exchange.jsonHeaders, "content-length": String(body.length) })
+        yield* exchange.write(body.subarray(0, Math.floor(body.length / 2)))
+      }
+      yield* then(exchange)
+    })
 
 const cut = halfThen((exchange) => exchange.cut)
 
 const stalled: Behaviour = (exchange) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     if (!exchange.ask.stream) return yield* halfThen(() => Effect.never)(exchange)
     yield* exchange.streamHead
     yield* exchange.play(firstPart(exchange.frames(), undefined))
@@ -44,8 +46,10 @@ const stalled: Behaviour = (exchange) =>
   })
 
 /** Streams only: a whole answer has nothing of the kind, and is good. */
-const streamOnly = (behaviour: Behaviour): Behaviour => (exchange) =>
-  exchange.ask.stream ? Effect.andThen(exchange.streamHead, behaviour(exchange)) : exchange.good()
+const streamOnly =
+  (behaviour: Behaviour): Behaviour =>
+  (exchange) =>
+    exchange.ask.stream ? Effect.andThen(exchange.streamHead, behaviour(exchange)) : exchange.good()
 
 const withoutDone = (then: (exchange: Exchange) => Effect.Effect<void>): Behaviour =>
   streamOnly((exchange) =>
@@ -61,7 +65,7 @@ const malformedEvent = streamOnly((exchange) => {
 })
 
 const malformedEvents: Behaviour = (exchange) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     if (!exchange.ask.stream) return yield* invalidJson(exchange)
     yield* exchange.streamHead
     yield* exchange.play(firstPart(exchange.frames(), 1))
@@ -96,9 +100,16 @@ const empty: Behaviour = (exchange) =>
 
 /** Byte by byte, spread over the given time by a hundred pauses. */
 const slowDrip: Behaviour = (exchange) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const stream = exchange.ask.stream
-    const bytes = Buffer.from(stream ? exchange.frames().map((frame) => frame.bytes).join("") : exchange.body())
+    const bytes = Buffer.from(
+      stream
+        ? exchange
+            .frames()
+            .map((frame) => frame.bytes)
+            .join("")
+        : exchange.body()
+    )
     yield* stream
       ? exchange.streamHead
       : exchange.head(200, { ...exchange.jsonHeaders, "content-length": String(bytes.length) })
@@ -113,35 +124,37 @@ const slowDrip: Behaviour = (exchange) =>
 
 const errorInStream: Behaviour = (exchange) =>
   exchange.ask.stream
-    ? Effect.gen(function*() {
-      yield* exchange.streamHead
-      yield* exchange.play(firstPart(exchange.frames(), exchange.parameter))
-      yield* exchange.write(exchange.wire.errorFrame)
-      yield* exchange.end
-    })
+    ? Effect.gen(function* () {
+        yield* exchange.streamHead
+        yield* exchange.play(firstPart(exchange.frames(), exchange.parameter))
+        yield* exchange.write(exchange.wire.errorFrame)
+        yield* exchange.end
+      })
     : exchange.reply({
-      ...exchange.wire.problem("server", exchange.ask, exchange.stamp),
-      status: 200
-    })
+        ...exchange.wire.problem("server", exchange.ask, exchange.stamp),
+        status: 200
+      })
 
 const slowFirstToken: Behaviour = (exchange) =>
   exchange.ask.stream
-    ? Effect.gen(function*() {
-      yield* exchange.streamHead
-      yield* stallFor(exchange, 5_000)
-      yield* exchange.play(exchange.frames())
-      yield* exchange.end
-    })
+    ? Effect.gen(function* () {
+        yield* exchange.streamHead
+        yield* stallFor(exchange, 5_000)
+        yield* exchange.play(exchange.frames())
+        yield* exchange.end
+      })
     : Effect.andThen(stallFor(exchange, 5_000), exchange.good())
 
 /** Faulty for the first calls, one unless the parameter says more; good from then on. */
-const first = (behaviour: Behaviour): Behaviour => (exchange) =>
-  exchange.callNumber <= (exchange.parameter ?? 1) ? behaviour(exchange) : exchange.good()
+const first =
+  (behaviour: Behaviour): Behaviour =>
+  (exchange) =>
+    exchange.callNumber <= (exchange.parameter ?? 1) ? behaviour(exchange) : exchange.good()
 
 const rateLimit: Behaviour = (exchange) => exchange.problem("rate-limit", String(exchange.parameter ?? 1))
 
 export const behaviours = {
-  "good": (exchange) => exchange.good(),
+  good: (exchange) => exchange.good(),
   "rate-limit": rateLimit,
   "rate-limit-no-hint": (exchange) => exchange.problem("rate-limit-no-hint"),
   "rate-limit-once": first((exchange) => exchange.problem("rate-limit", "1")),
@@ -152,10 +165,10 @@ export const behaviours = {
   "overloaded-503": (exchange) => exchange.problem("overloaded-503"),
   "overloaded-529": (exchange) => exchange.problem("overloaded-529"),
   "reset-before-headers": (exchange) => exchange.reset,
-  "silence": () => Effect.never,
+  silence: () => Effect.never,
   "slow-first-token": slowFirstToken,
   "cut-stream": cut,
-  "cut-stream-once": (exchange) => exchange.callNumber === 1 ? cut(exchange) : exchange.good(),
+  "cut-stream-once": (exchange) => (exchange.callNumber === 1 ? cut(exchange) : exchange.good()),
   "end-without-done-mid": (exchange) =>
     exchange.ask.stream ? halfThen((each) => each.endAndClose)(exchange) : cut(exchange),
   "stalled-stream": stalled,
@@ -166,9 +179,9 @@ export const behaviours = {
   "context-overflow": (exchange) => exchange.problem("context-length"),
   "content-filter": (exchange) => exchange.problem("content-filter"),
   "content-filter-output": (exchange) => exchange.good(halfOf(exchange.answer, "content-filter")),
-  "prefill-refused": (exchange) => exchange.ask.prefill === undefined ? exchange.good() : exchange.problem("prefill"),
+  "prefill-refused": (exchange) => (exchange.ask.prefill === undefined ? exchange.good() : exchange.problem("prefill")),
   "prefill-ok": (exchange) => exchange.good(),
-  "flapping": (exchange) =>
+  flapping: (exchange) =>
     exchange.callNumber % (exchange.parameter ?? 2) === 0 ? exchange.problem("overloaded-503") : exchange.good(),
   "wrong-content-type": html,
   "huge-event": (exchange) => exchange.good(hugeOf(exchange.answer, exchange.parameter ?? 1_114_112)),
@@ -179,7 +192,7 @@ export const behaviours = {
   "auth-401": (exchange) => exchange.problem("auth"),
   "not-found-404": (exchange) => exchange.problem("not-found"),
   /** The server asks this of a model that is down; see `recovering` there. */
-  "recovering": (exchange) => exchange.problem("overloaded-503")
+  recovering: (exchange) => exchange.problem("overloaded-503")
 } satisfies Record<string, Behaviour>
 
 export type FaultName = keyof typeof behaviours

@@ -2,15 +2,16 @@
 
 type Schema = Readonly<Record<string, unknown>>
 
-const isObject = (value: unknown): value is Schema => typeof value === "object" && value !== null && !Array.isArray(value)
+const isObject = (value: unknown): value is Schema =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const formats: Readonly<Record<string, string>> = {
   "date-time": "2026-01-02T03:04:05Z",
-  "date": "2026-01-02",
-  "time": "03:04:05Z",
-  "email": "ada@example.com",
-  "uuid": "123e4567-e89b-12d3-a456-426614174000",
-  "uri": "https://example.com/"
+  date: "2026-01-02",
+  time: "03:04:05Z",
+  email: "ada@example.com",
+  uuid: "123e4567-e89b-12d3-a456-426614174000",
+  uri: "https://example.com/"
 }
 
 const text = (schema: Schema, name: string): string => {
@@ -35,10 +36,13 @@ const number = (schema: Schema, whole: boolean): number => {
 }
 
 const resolve = (root: Schema, pointer: string): unknown =>
-  pointer.split("/").slice(1).reduce<unknown>(
-    (at, key) => isObject(at) ? at[decodeURIComponent(key).replaceAll("~1", "/").replaceAll("~0", "~")] : undefined,
-    root
-  )
+  pointer
+    .split("/")
+    .slice(1)
+    .reduce<unknown>(
+      (at, key) => (isObject(at) ? at[decodeURIComponent(key).replaceAll("~1", "/").replaceAll("~0", "~")] : undefined),
+      root
+    )
 
 const build = (schema: unknown, root: Schema, name: string, depth: number): unknown => {
   if (!isObject(schema) || depth > 8) return name.length > 0 ? name : null

@@ -22,7 +22,11 @@ interface Route {
   readonly complaint: (body: Readonly<Record<string, unknown>>, headers: Http.IncomingHttpHeaders) => string | undefined
 }
 
-const missing = (body: Readonly<Record<string, unknown>>, fields: ReadonlyArray<string>, say: (field: string) => string) => {
+const missing = (
+  body: Readonly<Record<string, unknown>>,
+  fields: ReadonlyArray<string>,
+  say: (field: string) => string
+) => {
   const field = fields.find((each) => body[each] === undefined)
   return field === undefined ? undefined : say(field)
 }
@@ -114,7 +118,9 @@ const answer = (
   body: unknown
 ) => {
   const stamp = state.stamp()
-  const complaint = isRecord(body) ? route.complaint(body, request.headers) : "We could not parse the JSON body of your request."
+  const complaint = isRecord(body)
+    ? route.complaint(body, request.headers)
+    : "We could not parse the JSON body of your request."
   if (!isRecord(body) || complaint !== undefined) {
     const reply = route.wire.problem("bad-request", { model: "" }, stamp, complaint ?? "")
     response.writeHead(reply.status, reply.headers)
@@ -124,7 +130,9 @@ const answer = (
   const ask = route.read(body)
   const callNumber = state.received({ path, model: ask.model, client: clientOf(request.headers), body })
   const selection = select(ask.model)
-  const faulty = callNumber > selection.after && callNumber <= selection.after + selection.times &&
+  const faulty =
+    callNumber > selection.after &&
+    callNumber <= selection.after + selection.times &&
     (selection.fault !== "recovering" || state.isDown(selection.parameter))
   const exchange = new Exchange({
     ask,
@@ -148,16 +156,17 @@ const answer = (
 }
 
 /** The listener of the server's requests. */
-export const handler = (state: ServerState, run: Run, wordMillis: number) =>
-(request: Http.IncomingMessage, response: Http.ServerResponse): void => {
-  const target = `http://upstream${request.url}`
-  const url = new URL(URL.canParse(target) ? target : "http://upstream/")
-  const route = request.method === "POST" ? routes[url.pathname] : undefined
-  if (route === undefined) {
-    request.resume()
-    return control(state, request, response, url)
+export const handler =
+  (state: ServerState, run: Run, wordMillis: number) =>
+  (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
+    const target = `http://upstream${request.url}`
+    const url = new URL(URL.canParse(target) ? target : "http://upstream/")
+    const route = request.method === "POST" ? routes[url.pathname] : undefined
+    if (route === undefined) {
+      request.resume()
+      return control(state, request, response, url)
+    }
+    const bytes: Array<Buffer> = []
+    request.on("data", (chunk: Buffer) => bytes.push(chunk))
+    request.once("end", () => answer(state, run, wordMillis, route, url.pathname, request, response, parse(bytes)))
   }
-  const bytes: Array<Buffer> = []
-  request.on("data", (chunk: Buffer) => bytes.push(chunk))
-  request.once("end", () => answer(state, run, wordMillis, route, url.pathname, request, response, parse(bytes)))
-}

@@ -19,7 +19,8 @@ export const select = (model: string): Selection => {
   const name = match?.[1]
   if (name === undefined || !isFault(name)) return good
   const query = new URLSearchParams(match?.[3] ?? "")
-  const count = (key: string, otherwise: number) => /^\d{1,9}$/.test(query.get(key) ?? "") ? Number(query.get(key)) : otherwise
+  const count = (key: string, otherwise: number) =>
+    /^\d{1,9}$/.test(query.get(key) ?? "") ? Number(query.get(key)) : otherwise
   return {
     fault: name,
     parameter: match?.[2] === undefined ? undefined : Number(match[2]),
