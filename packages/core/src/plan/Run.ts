@@ -118,8 +118,10 @@ export class Run {
   begin(index: number, request: ProviderRequest | ProviderEmbedRequest): ActiveAttempt {
     const { clock, context, observer, requestId, targets } = this.options
     const target = targets[index]!
+    const { retried } = this.state
     this.state = Plan.started(this.state, index)
-    this.options.settings.retryBudget?.onCall(target.id, nowMs(clock))
+    // A retry is no call of its own: the budget is a share of calls.
+    if (this.state.retried === retried) this.options.settings.retryBudget?.onCall(target.id, nowMs(clock))
     const call: AttemptCall = {
       requestId,
       target: target.id,

@@ -332,8 +332,8 @@ export const make = <E = unknown>(options: PolicyOptions<E> = {}): Policy<E> => 
 export const presets = {
   /** Three attempts in all; delays from 1 s, doubled, up to 60 s. */
   default: make(),
-  /** Somebody is waiting: three attempts, no delay above 10 s. */
-  interactive: make({ retries: 2, schedule: exponential({ cap: "10 seconds" }) }),
+  /** Somebody is waiting: three attempts, no delay above 10 s, be it the server's wish. */
+  interactive: make({ retries: 2, maxHint: "10 seconds", schedule: exponential({ cap: "10 seconds" }) }),
   /** Six attempts; delays from 0.5 s up to 30 s. */
   highThroughput: make({ retries: 5, schedule: exponential({ base: "500 millis", cap: "30 seconds" }) }),
   /** Nobody is waiting: eleven attempts; delays from 2 s up to 120 s. */
