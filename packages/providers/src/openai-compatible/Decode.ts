@@ -183,8 +183,8 @@ const floats = (text: string): ReadonlyArray<number> | undefined => {
   const bytes = Base64.decode(text)
   if (Result.isFailure(bytes) || bytes.success.length % 4 !== 0) return undefined
   const view = new DataView(bytes.success.buffer, bytes.success.byteOffset, bytes.success.length)
-  const out = new Array<number>(bytes.success.length / 4)
-  for (let i = 0; i < out.length; i++) out[i] = view.getFloat32(i * 4, true)
+  const out: Array<number> = []
+  for (let at = 0; at < bytes.success.length; at += 4) out.push(view.getFloat32(at, true))
   return out
 }
 
@@ -210,7 +210,7 @@ export const decodeEmbeddings = (
   const data = asArray(json?.["data"])
   if (json === undefined || data === undefined) return invalid("The answer holds no vectors.")
   if (data.length !== input.length) return invalid(`The answer holds ${data.length} vectors for ${input.length} texts.`)
-  const vectors = new Array<ReadonlyArray<number> | undefined>(input.length)
+  const vectors: Array<ReadonlyArray<number> | undefined> = input.map(() => undefined)
   for (let i = 0; i < data.length; i++) {
     const record = asRecord(data[i])
     const index = record?.["index"]
