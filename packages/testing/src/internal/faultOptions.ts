@@ -28,7 +28,7 @@ export interface Options {
   /** The calls it may touch. Default: all. */
   readonly only?: (request: Request.ProviderRequest | Request.ProviderEmbedRequest) => boolean
   readonly latency?: Latency
-  /** Failures before anything is answered. Weights are relative; default: `server`, `overload` and `transport` alike. */
+  /** Failures before any answer. Weights are relative; default: `server`, `overload` and `transport` alike. */
   readonly errors?: { readonly rate: number; readonly mix?: { readonly [K in Failures.Kind]?: number } }
   /** Rate limits. The hint lies between `min` and `max`; without it there is none. */
   readonly rateLimits?: {

@@ -9,7 +9,7 @@ export type Op =
   | { readonly _tag: "wait"; readonly millis: number }
   | Terminal
 
-export type Terminal =
+type Terminal =
   | { readonly _tag: "end" }
   | { readonly _tag: "unfinished" }
   | { readonly _tag: "fail"; readonly error: LLMError.AttemptError }

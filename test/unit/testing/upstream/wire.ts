@@ -16,7 +16,7 @@ export interface Seen {
 /** Parsed JSON of the wire: looked into as the test pleases. */
 export type Parsed = ReturnType<typeof JSON.parse>
 
-export const paths = {
+const paths = {
   openai: "/v1/chat/completions",
   anthropic: "/v1/messages",
   embeddings: "/v1/embeddings"

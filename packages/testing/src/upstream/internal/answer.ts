@@ -31,11 +31,11 @@ const slices = (text: string, length: number): ReadonlyArray<string> =>
   text.match(new RegExp(`[^]{1,${length}}`, "gu")) ?? []
 
 /** The words for a question: 40 to 60 of them, a few outside ASCII so that split characters show. */
-export const proseFor = (question: string): string => {
+const proseFor = (question: string): string => {
   const asked = question.trim().split(/\s+/).slice(0, 6).join(" ")
   return (
-    `You asked: “${asked}”. A naïve client takes the first answer it gets; a careful one expects the wire to fail ` +
-    "and plans for it. It sets a deadline, retries what is worth retrying, asks another model when this one stays " +
+    `You asked: “${asked}”. A naïve client takes the first answer it gets; a careful one expects the wire to ` +
+    "fail and plans for it. It sets a deadline, retries what is worth retrying, asks another model when this one stays " +
     "silent, and never charges twice for the same words — that is the whole trick."
   )
 }
