@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import { optionError } from "./internal/Options.ts"
+import { checkDuration, optionError } from "./internal/Options.ts"
 
 export interface Options {
   /** Connections to one host at most; calls above it wait for one. A whole number from 1. Default: 256. */
@@ -27,19 +27,6 @@ export const defaults = {
   keepAlive: "30 seconds"
 } as const satisfies Required<Options>
 
-const millisOf = (
-  field: string,
-  value: Duration.Input,
-  max: Duration.Input
-): Effect.Effect<number, Config.ConfigError> => {
-  const parsed = typeof value === "number" && !(value > 0) ? undefined : Duration.fromInput(value)
-  const millis = parsed?._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
-  const most = Duration.fromInputUnsafe(max)
-  return millis > 0 && millis <= Duration.toMillis(most)
-    ? Effect.succeed(millis)
-    : Effect.fail(optionError(field, String(value), `a duration above zero, at most ${Duration.format(most)}`))
-}
-
 /**
  * A client with a pool of its own, closed with the Layer's scope.
  *
@@ -51,8 +38,8 @@ export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient, Con
     if (!Number.isSafeInteger(connections) || connections < 1) {
       return yield* Effect.fail(optionError("connections", String(connections), "a whole number of at least 1"))
     }
-    const timeout = yield* millisOf("connectTimeout", connectTimeout, "5 minutes")
-    const keepAliveTimeout = yield* millisOf("keepAlive", keepAlive, "1 hour")
+    const timeout = yield* checkDuration("connectTimeout", connectTimeout, Duration.minutes(5))
+    const keepAliveTimeout = yield* checkDuration("keepAlive", keepAlive, Duration.hours(1))
     return NodeHttpClient.layerUndiciOptions({
       connections,
       connect: { timeout },

@@ -67,7 +67,7 @@ const fromText = (text: string | undefined): number | undefined => {
 }
 
 /** Milliseconds to wait, if the answer says so. */
-export const delayMillis = ({ headers, body, text, nowMs }: DelayHintInput): number | undefined =>
+const delayMillis = ({ headers, body, text, nowMs }: DelayHintInput): number | undefined =>
   sensible(parsePlainNumber(headers["retry-after-ms"])) ??
     sensible(parsePlainNumber(headers["x-ms-retry-after-ms"])) ??
     retryAfterHeader(headers["retry-after"], nowMs) ??

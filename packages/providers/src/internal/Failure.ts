@@ -32,7 +32,7 @@ export interface Origin extends Target {
 const requestIdHeaders = ["x-request-id", "request-id", "apim-request-id", "x-generation-id", "cf-ray"]
 
 /** The provider's id of a request, from the headers. */
-export const requestIdOf = (headers: ResponseHeaders): string | undefined => {
+const requestIdOf = (headers: ResponseHeaders): string | undefined => {
   for (const name of requestIdHeaders) {
     const value = headers[name]
     if (value !== undefined && value.length > 0) return value

@@ -4,6 +4,7 @@
  */
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { ApiKeys } from "./KeyPool.ts"
@@ -78,6 +79,19 @@ export const checkBytes = (
   value === undefined || (Number.isSafeInteger(value) && value >= 1024)
     ? Effect.succeed(value)
     : Effect.fail(optionError(field, String(value), "a whole number of at least 1024"))
+
+/** Milliseconds of a duration above zero. */
+export const checkDuration = (
+  field: string,
+  value: Duration.Input,
+  max: Duration.Duration
+): Effect.Effect<number, Config.ConfigError> => {
+  const parsed = typeof value === "number" && !(value > 0) ? undefined : Duration.fromInput(value)
+  const millis = parsed?._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
+  if (millis > 0 && millis <= Duration.toMillis(max)) return Effect.succeed(millis)
+  const shown = Duration.isDuration(value) ? Duration.format(value) : JSON.stringify(value) ?? "nothing"
+  return Effect.fail(optionError(field, shown, `a duration above zero, at most ${Duration.format(max)}`))
+}
 
 /** The keys of a variable: one, or several with commas between them. */
 export const splitKeys = (value: Redacted.Redacted<string>): ReadonlyArray<Redacted.Redacted<string>> =>

@@ -45,7 +45,7 @@ export interface SseParser {
   readonly retry: number | undefined
 }
 
-export const defaultMaxEventBytes = 1024 * 1024
+const defaultMaxEventBytes = 1024 * 1024
 
 const none: ReadonlyArray<SseEvent> = []
 const noBytes = new Uint8Array(0)

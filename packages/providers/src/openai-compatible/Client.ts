@@ -10,7 +10,7 @@ import type { KeyPool } from "../internal/KeyPool.ts"
 
 type AttemptError = LLMError.AttemptError
 
-export type Operation = "chat" | "embeddings"
+type Operation = "chat" | "embeddings"
 
 export interface ClientOptions {
   readonly http: Http

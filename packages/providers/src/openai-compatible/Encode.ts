@@ -86,7 +86,7 @@ const toolMessages = (message: Message.ToolMessage, out: Array<Fields>): void =>
 }
 
 /** The messages, in order. */
-export const encodeMessages = (messages: ReadonlyArray<Message.Message>): Array<Fields> => {
+const encodeMessages = (messages: ReadonlyArray<Message.Message>): Array<Fields> => {
   const out: Array<Fields> = []
   for (const message of messages) {
     switch (message.role) {

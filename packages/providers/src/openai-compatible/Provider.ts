@@ -18,7 +18,7 @@ import * as Stream from "effect/Stream"
 import type { HttpAnswer, Target } from "../internal/Failure.ts"
 import * as HttpCall from "../internal/HttpCall.ts"
 import * as KeyPool from "../internal/KeyPool.ts"
-import { checkBaseUrl, checkBytes, checkHeaders, checkKeys, checkName, optionError } from "../internal/Options.ts"
+import { checkBaseUrl, checkBytes, checkDuration, checkHeaders, checkKeys, checkName } from "../internal/Options.ts"
 import type { AnswerContext } from "./Answer.ts"
 import * as Client from "./Client.ts"
 import * as Codec from "./Codec.ts"
@@ -60,15 +60,6 @@ const defaultPath = (operation: "chat" | "embeddings"): string =>
   operation === "chat" ? "/chat/completions" : "/embeddings"
 
 const bearer = (key: string): readonly [string, string] => ["authorization", `Bearer ${key}`]
-
-const checkSetAside = (value: Duration.Input | undefined): Effect.Effect<number, Config.ConfigError> => {
-  if (value === undefined) return Effect.succeed(KeyPool.defaultSetAsideMs)
-  const parsed = Duration.fromInput(value)
-  const millis = parsed._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
-  return millis > 0 && millis <= 86_400_000
-    ? Effect.succeed(millis)
-    : Effect.fail(optionError("keySetAside", String(value), "a duration above zero, at most a day"))
-}
 
 const headersOf = (options: Options): Readonly<Record<string, string>> => ({
   ...(options.organization === undefined ? {} : { "openai-organization": options.organization }),
@@ -164,6 +155,9 @@ export const make = (
     const keys = yield* checkKeys(options.apiKey, options.requiresKey ?? false)
     const headers = yield* checkHeaders(headersOf(options))
     const path = options.path ?? defaultPath
+    const setAside = options.keySetAside === undefined
+      ? KeyPool.defaultSetAsideMs
+      : yield* checkDuration("keySetAside", options.keySetAside, Duration.days(1))
     const { capabilities = {} } = options
     const built: Built = {
       name,
@@ -171,7 +165,7 @@ export const make = (
       capabilities: typeof capabilities === "function" ? capabilities : () => capabilities,
       client: Client.make({
         http: HttpCall.make(httpClient),
-        keys: KeyPool.make(keys, yield* checkSetAside(options.keySetAside)),
+        keys: KeyPool.make(keys, setAside),
         url: (operation, model) => baseUrl + path(operation, model),
         headers,
         keyHeader: options.keyHeader ?? bearer,
