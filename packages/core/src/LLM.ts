@@ -4,8 +4,10 @@
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as AiTool from "effect/ai/Tool"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Environment from "./Config.ts"
 import type {
@@ -18,7 +20,11 @@ import type {
   LLMStreamPart,
   StreamOptions
 } from "./domain/Call.ts"
+import type { JsonObject } from "./domain/Json.ts"
+import { fromPrompt, type Message } from "./domain/Message.ts"
 import type { LLMError } from "./errors/LLMError.ts"
+import * as Structured from "./internal/structuredOutput.ts"
+import { invalid } from "./internal/validateCall.ts"
 import type { Providers } from "./LLMProvider.ts"
 import * as Pipeline from "./Pipeline.ts"
 import * as Budget from "./policy/Budget.ts"
@@ -115,6 +121,58 @@ export const generateText = (
   prompt: GenerateOptions["prompt"],
   options?: Omit<GenerateOptions, "prompt">
 ): Effect.Effect<string, LLMError, LLM> => Effect.map(generate({ ...options, prompt }), (answer) => answer.text)
+
+/** What {@link generateObject} takes beside what `generate` does. */
+export interface ObjectOptions<S extends Schema.Constraint> extends Omit<GenerateOptions, "responseFormat"> {
+  /** What the answer must decode to. Its JSON schema is sent along. */
+  readonly schema: S
+  /** A name for the schema, for providers that want one. Default: `answer`. */
+  readonly name?: string
+  /** How often an answer that does not fit is sent back with what is wrong. Default: 1. */
+  readonly repairs?: number
+}
+
+/** An object and the answer it was read from: the last one, if there were repairs. */
+export interface ObjectResponse<A> {
+  readonly value: A
+  readonly response: LLMResponse
+}
+
+/**
+ * Asks for an object. An answer that does not satisfy the schema is sent back with the list of what is wrong, up to
+ * `repairs` times; each time is a call of its own. After that it is a `StructuredOutputError` with the issues and the
+ * raw text.
+ */
+export const generateObject = <S extends Schema.Constraint>(
+  options: ObjectOptions<S>
+): Effect.Effect<ObjectResponse<S["Type"]>, LLMError, LLM | S["DecodingServices"]> => {
+  const { name = "answer", prompt, repairs = 1, schema, ...rest } = options
+  const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(schema))
+  const responseFormat = {
+    type: "json",
+    name,
+    schema: AiTool.getJsonSchemaFromSchema(schema) as JsonObject
+  } as const
+  const ask = (
+    messages: ReadonlyArray<Message>,
+    left: number
+  ): Effect.Effect<ObjectResponse<S["Type"]>, LLMError, LLM | S["DecodingServices"]> =>
+    Effect.flatMap(generate({ ...rest, prompt: messages, responseFormat }), (response) =>
+      Effect.matchEffect(decode(Structured.jsonOf(response.text)), {
+        onSuccess: (value) => Effect.succeed({ value, response }),
+        onFailure: (error) => {
+          const issues = Structured.issuesOf(error)
+          return left > 0
+            ? ask(Structured.repairOf(messages, response.text, issues), left - 1)
+            : Effect.fail(Structured.misfit(response, issues))
+        }
+      }))
+  return Effect.suspend(() =>
+    Number.isSafeInteger(repairs) && repairs >= 0 && repairs <= 10
+      ? ask(fromPrompt(prompt), repairs)
+      : Effect.fail(invalid("repairs", `${repairs} is not allowed; it must be a whole number from 0 to 10`))
+  )
+}
 
 /** {@link LLMService.stream} of the service in the context. */
 export const stream = (options: StreamOptions): Stream.Stream<LLMStreamPart, LLMError, LLM> =>
