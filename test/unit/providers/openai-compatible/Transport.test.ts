@@ -289,6 +289,40 @@ for (const [clientName, client] of clients) {
         assert.strictEqual(finishOf(parts).usage.estimated, true)
       }))
 
+    run("a text instead of a stream says what it says (LM Studio)", (_, response, body) => {
+      const { seed } = JSON.parse(body) as { seed: number }
+      response.writeHead(200, seed === 1 ? {} : { "content-type": "text/plain" })
+      response.end(seed === 1 ? "Cannot truncate prompt with n_keep (5214) >= n_ctx (4096)" : "Unexpected endpoint")
+    }, (self) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(Stream.runCollect(self.stream({ ...request, seed: 1 })))
+        assert.deepInclude(error, { _tag: "ContextLengthError", maxTokens: 4096, requestedTokens: 5214 })
+        const other = yield* Effect.flip(Stream.runCollect(self.stream({ ...request, seed: 2 })))
+        assert.deepInclude(other, { _tag: "InvalidResponseError", excerpt: "Unexpected endpoint" })
+      }))
+
+    run("an answer larger than allowed is not read to its end", (_, response) => {
+      response.writeHead(200, { "content-type": "application/json" })
+      response.end(JSON.stringify({ text: "x".repeat(100_000) }))
+    }, (self) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(self.generate(request))
+        assert.strictEqual(error._tag, "InvalidResponseError")
+        assert.match(error.message, /larger than 2048 bytes/)
+      }), { maxBodyBytes: 2048 })
+
+    run("embeddings", (incoming, response, body) => {
+      assert.strictEqual(incoming.url, "/v1/embeddings")
+      const { input } = JSON.parse(body) as { input: ReadonlyArray<string> }
+      response.writeHead(200, { "content-type": "application/json" })
+      response.end(JSON.stringify({ data: input.map((text, index) => ({ index, embedding: [text.length, 0] })) }))
+    }, (self) =>
+      Effect.gen(function*() {
+        const { usage, vectors } = yield* self.embed({ model: "e", input: ["a", "bcde"] })
+        assert.deepStrictEqual(vectors, [[1, 0], [4, 0]])
+        assert.deepStrictEqual(usage, { inputTokens: 2, outputTokens: 0, estimated: true })
+      }))
+
     for (const kind of ["before the head", "in a stalled stream", "in a stalled body"] as const) {
       let closedAt: number | undefined
       let asked = false
