@@ -36,29 +36,35 @@ const listen = (store: Store, count: number) =>
 export const breakerStoreContract = (name: string, { connect, pass }: BreakerStoreContract): void => {
   describe(`a store of circuit breakers: ${name}`, () => {
     it.effect("a change reaches every subscriber, the publisher's own too, in order", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         const heard = [yield* listen(one, 3), yield* listen(other, 3)]
-        const changes = [opened(), opened({ state: "closed", remainingMs: 0, revision: 2 }), opened({ key: "ключ \"2\"", revision: 3 })]
+        const changes = [
+          opened(),
+          opened({ state: "closed", remainingMs: 0, revision: 2 }),
+          opened({ key: 'ключ "2"', revision: 3 })
+        ]
         yield* Effect.forEach(changes, (change) => one.publish(change))
         for (const fiber of heard) {
           expect((yield* Fiber.join(fiber)).map(({ key, revision, state }) => [key, state, revision])).toEqual(
             changes.map(({ key, revision, state }) => [key, state, revision])
           )
         }
-      }))
+      })
+    )
 
     it.effect("a subscription hears what is published after it was made, even before it is read", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         const changes = yield* other.subscribe
         yield* one.publish(opened({ openings: 4 }))
         const [first] = yield* Stream.runCollect(Stream.take(changes, 1))
         expect(first).toMatchObject({ key: "provider/model", state: "open", openings: 4, revision: 1, origin: "a" })
-      }))
+      })
+    )
 
     it.effect("load answers with what is open, its time counted down", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         expect(yield* other.load).toEqual([])
         yield* one.publish(opened())
@@ -67,26 +73,29 @@ export const breakerStoreContract = (name: string, { connect, pass }: BreakerSto
         expect(loaded).toMatchObject({ key: "provider/model", state: "open", openings: 1, revision: 1, origin: "a" })
         expect(loaded!.remainingMs).toBeGreaterThan(0)
         expect(loaded!.remainingMs).toBeLessThanOrEqual(1_500)
-      }))
+      })
+    )
 
     it.effect("an open state is forgotten when its time is over", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         yield* one.publish(opened({ remainingMs: 300 }))
         yield* pass("400 millis")
         expect(yield* other.load).toEqual([])
-      }))
+      })
+    )
 
     it.effect("a closed circuit is not loaded", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         yield* one.publish(opened())
         yield* other.publish(opened({ state: "closed", remainingMs: 0, revision: 2, origin: "b" }))
         expect(yield* one.load).toEqual([])
-      }))
+      })
+    )
 
     it.effect("of two changes the newer holds, in whatever order they come", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         yield* one.publish(opened({ state: "closed", remainingMs: 0, revision: 5 }))
         yield* other.publish(opened({ revision: 4, origin: "b" }))
@@ -95,6 +104,7 @@ export const breakerStoreContract = (name: string, { connect, pass }: BreakerSto
         expect((yield* one.load).map((change) => change.origin)).toEqual(["b"])
         yield* one.publish(opened({ revision: 5, origin: "a", openings: 9 }))
         expect((yield* one.load).map((change) => change.openings)).toEqual([1])
-      }))
+      })
+    )
   })
 }

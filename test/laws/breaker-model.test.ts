@@ -106,13 +106,15 @@ class Model {
   counted(nowMs: number): { readonly calls: number; readonly failures: number; readonly slow: number } {
     const { window } = this.settings
     if (window.kind === "consecutive") {
-      const run = (is: (each: Finished) => boolean) => this.finished.length - 1 - this.finished.findLastIndex((each) => !is(each))
+      const run = (is: (each: Finished) => boolean) =>
+        this.finished.length - 1 - this.finished.findLastIndex((each) => !is(each))
       return { calls: this.finished.length, failures: run((each) => each.failed), slow: run((each) => each.slow) }
     }
     const width = window.kind === "time" ? window.spanMs / window.buckets : 1
-    const inside = window.kind === "count"
-      ? this.finished.slice(-window.size)
-      : this.finished.filter((each) => Math.floor(nowMs / width) - Math.floor(each.atMs / width) <= window.buckets)
+    const inside =
+      window.kind === "count"
+        ? this.finished.slice(-window.size)
+        : this.finished.filter((each) => Math.floor(nowMs / width) - Math.floor(each.atMs / width) <= window.buckets)
     return {
       calls: inside.length,
       failures: inside.filter((each) => each.failed).length,
@@ -141,7 +143,8 @@ class Model {
     }
     if (calls < minimumCalls) return false
     const limit = this.threshold(calls, this.history.slice(0, -1), nowMs)
-    if (this.settings.adaptive !== undefined && failures > 0 && Math.abs(failures / calls - limit) < 1e-9) return undefined
+    if (this.settings.adaptive !== undefined && failures > 0 && Math.abs(failures / calls - limit) < 1e-9)
+      return undefined
     return (failures > 0 && failures / calls >= limit) || (slow !== undefined && slowCalls / calls >= slow.rate)
   }
 

@@ -19,7 +19,7 @@ interface Call {
 
 const timed = (calls: typeof Calls.Type): ReadonlyArray<Call> => {
   let atMs = 0
-  return calls.map(({ failed, slow, waitMs }) => ({ atMs: atMs += waitMs, failed, slow }))
+  return calls.map(({ failed, slow, waitMs }) => ({ atMs: (atMs += waitMs), failed, slow }))
 }
 
 const tallyOf = (calls: ReadonlyArray<Call>) => ({
@@ -28,7 +28,15 @@ const tallyOf = (calls: ReadonlyArray<Call>) => ({
   slow: calls.filter((call) => call.slow).length
 })
 
-const tally = ({ calls, failures, slow }: { readonly calls: number; readonly failures: number; readonly slow: number }) => ({
+const tally = ({
+  calls,
+  failures,
+  slow
+}: {
+  readonly calls: number
+  readonly failures: number
+  readonly slow: number
+}) => ({
   calls,
   failures,
   slow
@@ -41,37 +49,53 @@ const filled = (settings: WindowSettings, calls: ReadonlyArray<Call>) => {
 }
 
 describe("laws of the windows", () => {
-  it.effect.prop("a time window holds every call of its span, and none a bucket older", { calls: Calls, spanMs: SpanMs, buckets: Buckets, later: whole(0, 3_000) }, ({ buckets, calls, later, spanMs }) =>
-    Effect.sync(() => {
-      const all = timed(calls)
-      const nowMs = (all.at(-1)?.atMs ?? 0) + later
-      const window = filled({ kind: "time", spanMs, buckets }, all)
-      window.advance(nowMs)
-      const younger = (ms: number) => all.filter((call) => nowMs - call.atMs <= ms).length
-      expect(window.calls).toBeGreaterThanOrEqual(younger(spanMs))
-      expect(window.calls).toBeLessThanOrEqual(younger(spanMs + spanMs / buckets + 1e-6))
-    }))
+  it.effect.prop(
+    "a time window holds every call of its span, and none a bucket older",
+    { calls: Calls, spanMs: SpanMs, buckets: Buckets, later: whole(0, 3_000) },
+    ({ buckets, calls, later, spanMs }) =>
+      Effect.sync(() => {
+        const all = timed(calls)
+        const nowMs = (all.at(-1)?.atMs ?? 0) + later
+        const window = filled({ kind: "time", spanMs, buckets }, all)
+        window.advance(nowMs)
+        const younger = (ms: number) => all.filter((call) => nowMs - call.atMs <= ms).length
+        expect(window.calls).toBeGreaterThanOrEqual(younger(spanMs))
+        expect(window.calls).toBeLessThanOrEqual(younger(spanMs + spanMs / buckets + 1e-6))
+      })
+  )
 
-  it.effect.prop("a time window is empty after its span and a bucket without traffic", { calls: Calls, spanMs: SpanMs, buckets: Buckets }, ({ buckets, calls, spanMs }) =>
-    Effect.sync(() => {
-      const all = timed(calls)
-      const window = filled({ kind: "time", spanMs, buckets }, all)
-      window.advance((all.at(-1)?.atMs ?? 0) + spanMs + spanMs / buckets + 1e-6)
-      expect(tally(window)).toEqual({ calls: 0, failures: 0, slow: 0 })
-    }))
+  it.effect.prop(
+    "a time window is empty after its span and a bucket without traffic",
+    { calls: Calls, spanMs: SpanMs, buckets: Buckets },
+    ({ buckets, calls, spanMs }) =>
+      Effect.sync(() => {
+        const all = timed(calls)
+        const window = filled({ kind: "time", spanMs, buckets }, all)
+        window.advance((all.at(-1)?.atMs ?? 0) + spanMs + spanMs / buckets + 1e-6)
+        expect(tally(window)).toEqual({ calls: 0, failures: 0, slow: 0 })
+      })
+  )
 
-  it.effect.prop("a time window needs a bounded number of buckets", { calls: Calls, spanMs: SpanMs, buckets: Buckets }, ({ buckets, calls, spanMs }) =>
-    Effect.sync(() => {
-      const all = timed(calls)
-      const saved = filled({ kind: "time", spanMs, buckets }, all).save(all.at(-1)?.atMs ?? 0)
-      expect(saved.kind === "time" && saved.buckets.length).toBeLessThanOrEqual(buckets + 1)
-    }))
+  it.effect.prop(
+    "a time window needs a bounded number of buckets",
+    { calls: Calls, spanMs: SpanMs, buckets: Buckets },
+    ({ buckets, calls, spanMs }) =>
+      Effect.sync(() => {
+        const all = timed(calls)
+        const saved = filled({ kind: "time", spanMs, buckets }, all).save(all.at(-1)?.atMs ?? 0)
+        expect(saved.kind === "time" && saved.buckets.length).toBeLessThanOrEqual(buckets + 1)
+      })
+  )
 
-  it.effect.prop("a count window holds exactly the last calls", { calls: Calls, size: whole(1, 50) }, ({ calls, size }) =>
-    Effect.sync(() => {
-      const all = timed(calls)
-      expect(tally(filled({ kind: "count", size }, all))).toEqual(tallyOf(all.slice(-size)))
-    }))
+  it.effect.prop(
+    "a count window holds exactly the last calls",
+    { calls: Calls, size: whole(1, 50) },
+    ({ calls, size }) =>
+      Effect.sync(() => {
+        const all = timed(calls)
+        expect(tally(filled({ kind: "count", size }, all))).toEqual(tallyOf(all.slice(-size)))
+      })
+  )
 
   it.effect.prop("runs end with the first call that is not one of them", { calls: Calls }, ({ calls }) =>
     Effect.sync(() => {
@@ -82,27 +106,32 @@ describe("laws of the windows", () => {
         failures: run((call) => call.failed),
         slow: run((call) => call.slow)
       })
-    }))
+    })
+  )
 
-  it.effect.prop("a window saved and loaded at once is the same window", { calls: Calls, spanMs: SpanMs, buckets: Buckets, size: whole(1, 50) }, ({ buckets, calls, size, spanMs }) =>
-    Effect.sync(() => {
-      const all = timed(calls)
-      const nowMs = all.at(-1)?.atMs ?? 0
-      const kinds: ReadonlyArray<WindowSettings> = [
-        { kind: "time", spanMs, buckets },
-        { kind: "count", size },
-        { kind: "consecutive", length: 3 }
-      ]
-      for (const settings of kinds) {
-        const window = filled(settings, all)
-        const copy = makeWindow(settings)
-        copy.load(window.save(nowMs), nowMs)
-        expect(tally(copy)).toEqual(tally(window))
-        window.record(nowMs + 5, true, false)
-        copy.record(nowMs + 5, true, false)
-        expect(tally(copy)).toEqual(tally(window))
-      }
-    }))
+  it.effect.prop(
+    "a window saved and loaded at once is the same window",
+    { calls: Calls, spanMs: SpanMs, buckets: Buckets, size: whole(1, 50) },
+    ({ buckets, calls, size, spanMs }) =>
+      Effect.sync(() => {
+        const all = timed(calls)
+        const nowMs = all.at(-1)?.atMs ?? 0
+        const kinds: ReadonlyArray<WindowSettings> = [
+          { kind: "time", spanMs, buckets },
+          { kind: "count", size },
+          { kind: "consecutive", length: 3 }
+        ]
+        for (const settings of kinds) {
+          const window = filled(settings, all)
+          const copy = makeWindow(settings)
+          copy.load(window.save(nowMs), nowMs)
+          expect(tally(copy)).toEqual(tally(window))
+          window.record(nowMs + 5, true, false)
+          copy.record(nowMs + 5, true, false)
+          expect(tally(copy)).toEqual(tally(window))
+        }
+      })
+  )
 })
 
 const open = (openMs: number, openFactor: number, openMaxMs: number, jitter: number): BreakerMath.OpenSettings => ({
@@ -125,32 +154,44 @@ describe("laws of the open time", () => {
     openings: whole(1, 2_000),
     hintMs: between(0, 1e12)
   }
-  it.effect.prop("is positive, finite and at most the cap, for any number of openings and any hint", numbers, ({ factor, hintMs, jitter, luck, more, openMs, openings }) =>
-    Effect.sync(() => {
-      const max = openMs + more
-      const ms = BreakerMath.openForMs(open(openMs, factor, max, jitter), openings, hintMs, () => luck)
-      expect(ms).toBeGreaterThan(0)
-      expect(ms).toBeLessThanOrEqual(max)
-      expect(ms).toBeGreaterThanOrEqual(Math.min(max, hintMs))
-    }))
+  it.effect.prop(
+    "is positive, finite and at most the cap, for any number of openings and any hint",
+    numbers,
+    ({ factor, hintMs, jitter, luck, more, openMs, openings }) =>
+      Effect.sync(() => {
+        const max = openMs + more
+        const ms = BreakerMath.openForMs(open(openMs, factor, max, jitter), openings, hintMs, () => luck)
+        expect(ms).toBeGreaterThan(0)
+        expect(ms).toBeLessThanOrEqual(max)
+        expect(ms).toBeGreaterThanOrEqual(Math.min(max, hintMs))
+      })
+  )
 
-  it.effect.prop("without chance it never shrinks from one opening to the next", numbers, ({ factor, more, openMs, openings }) =>
-    Effect.sync(() => {
-      const settings = open(openMs, factor, openMs + more, 0)
-      const at = (n: number) => BreakerMath.openForMs(settings, n, 0, () => 0)
-      expect(at(openings + 1)).toBeGreaterThanOrEqual(at(openings))
-      expect(at(1)).toBe(openMs)
-    }))
+  it.effect.prop(
+    "without chance it never shrinks from one opening to the next",
+    numbers,
+    ({ factor, more, openMs, openings }) =>
+      Effect.sync(() => {
+        const settings = open(openMs, factor, openMs + more, 0)
+        const at = (n: number) => BreakerMath.openForMs(settings, n, 0, () => 0)
+        expect(at(openings + 1)).toBeGreaterThanOrEqual(at(openings))
+        expect(at(1)).toBe(openMs)
+      })
+  )
 })
 
 describe("laws of the adaptive threshold", () => {
-  it.effect.prop("stays within its bounds, and above the usual rate where they allow", { failures: between(0, 1), calls: whole(1, 1_000), sigmas: between(0, 10) }, ({ calls, failures, sigmas }) =>
-    Effect.sync(() => {
-      const adaptive = { min: 0.1, max: 0.8, sigmas, halfLifeMs: 1_000, minimumCalls: 10 }
-      const baseline = { calls: 100, failures: 100 * failures, atMs: 0 }
-      const limit = BreakerMath.threshold({ ...open(1, 1, 1, 0), adaptive }, baseline, calls)
-      expect(limit).toBeGreaterThanOrEqual(0.1)
-      expect(limit).toBeLessThanOrEqual(0.8)
-      expect(limit).toBeGreaterThanOrEqual(Math.min(0.8, failures) - 1e-12)
-    }))
+  it.effect.prop(
+    "stays within its bounds, and above the usual rate where they allow",
+    { failures: between(0, 1), calls: whole(1, 1_000), sigmas: between(0, 10) },
+    ({ calls, failures, sigmas }) =>
+      Effect.sync(() => {
+        const adaptive = { min: 0.1, max: 0.8, sigmas, halfLifeMs: 1_000, minimumCalls: 10 }
+        const baseline = { calls: 100, failures: 100 * failures, atMs: 0 }
+        const limit = BreakerMath.threshold({ ...open(1, 1, 1, 0), adaptive }, baseline, calls)
+        expect(limit).toBeGreaterThanOrEqual(0.1)
+        expect(limit).toBeLessThanOrEqual(0.8)
+        expect(limit).toBeGreaterThanOrEqual(Math.min(0.8, failures) - 1e-12)
+      })
+  )
 })

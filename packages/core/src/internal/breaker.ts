@@ -11,125 +11,20 @@
  * - half-open ends as soon as the verdict cannot change any more
  * - holds put by hand stand above the measured state, which waits below them
  */
-import { type Baseline, learn, makeBaseline, openForMs, type OpenSettings, threshold } from "./breakerMath.ts"
-import type { Window, WindowSettings } from "./breakerWindow.ts"
-import { makeWindow } from "./breakerWindow.ts"
+import {
+  type Circuit,
+  type Machine,
+  type MeasuredState,
+  type Outcome,
+  type Reason,
+  stateOf,
+  type Ticket,
+  type Trip,
+  tripOf
+} from "./breakerCircuit.ts"
+import { learn, makeBaseline, openForMs, threshold } from "./breakerMath.ts"
 
-export type Outcome = "success" | "failure" | "ignored"
-export type MeasuredState = "closed" | "open" | "half-open"
-export type HoldMode = "forced-open" | "disabled" | "metrics-only"
-export type State = MeasuredState | HoldMode
-export type Reason =
-  | "failure-rate"
-  | "slow-rate"
-  | "consecutive-failures"
-  | "consecutive-slow"
-  | "probes-failed"
-  | "probes-succeeded"
-  | "open-elapsed"
-  | "half-open-timeout"
-  | "manual"
-  | "shared"
-  | "restored"
-
-/** Validated settings; durations in milliseconds. */
-export interface Settings extends OpenSettings {
-  readonly window: WindowSettings
-  readonly failureRate: number
-  readonly minimumCalls: number
-  /** `rate` of calls that took `limitMs` or longer. */
-  readonly slow: { readonly limitMs: number; readonly rate: number; readonly measure: "call" | "first-token" } | undefined
-  readonly probes: number
-  readonly probeSuccesses: number
-  readonly leaseMs: number
-  /** `Infinity` for no limit. */
-  readonly halfOpenMs: number
-}
-
-/** A change of state, as it happened. */
-export interface Change {
-  readonly circuit: Circuit
-  readonly from: State
-  readonly to: State
-  readonly reason: Reason
-  readonly nowMs: number
-}
-
-export interface Machine {
-  readonly settings: Settings
-  /** From 0 (included) to 1 (excluded). */
-  readonly random: () => number
-  /** Must not throw, nor use the machine. */
-  readonly report: (change: Change) => void
-}
-
-/** What only circuits that have seen trouble need. */
-export interface Trip {
-  /** Openings in a row without a healthy period between. */
-  openings: number
-  openUntilMs: number
-  closedAtMs: number
-  halfOpenAtMs: number
-  /** Until when a provider asked to be left alone. */
-  hintUntilMs: number
-  /** In the order in which their leases end. */
-  readonly probes: Set<Ticket>
-  successes: number
-  failures: number
-  /** Calls turned away since the circuit opened. */
-  rejections: number
-  /** Belongs to the shell: the answer for the last rejected call, and what it says. */
-  answer: unknown
-  answerMs: number
-  /** Belongs to shared mode: the last change heard of. */
-  stamp: { readonly revision: number; readonly origin: string } | undefined
-  readonly holds: { [Mode in HoldMode]: number }
-}
-
-/** One admission. `circuit.generation` moving on makes it void. */
-export interface Ticket {
-  readonly circuit: Circuit
-  readonly generation: number
-  readonly startedMs: number
-  readonly role: "call" | "probe" | "metrics"
-  leaseUntilMs: number
-}
-
-export class Circuit {
-  generation = 0
-  state: MeasuredState = "closed"
-  hold: HoldMode | undefined = undefined
-  trip: Trip | undefined = undefined
-  baseline: Baseline | undefined = undefined
-  /** Belongs to the registry of circuits. */
-  epoch = 0
-  readonly key: string
-  readonly window: Window
-
-  constructor(key: string, settings: Settings) {
-    this.key = key
-    this.window = makeWindow(settings.window)
-  }
-}
-
-export const stateOf = (circuit: Circuit): State => circuit.hold ?? circuit.state
-
-export const tripOf = (circuit: Circuit): Trip =>
-  circuit.trip ??= {
-    openings: 0,
-    openUntilMs: 0,
-    closedAtMs: -Infinity,
-    halfOpenAtMs: 0,
-    hintUntilMs: 0,
-    probes: new Set(),
-    successes: 0,
-    failures: 0,
-    rejections: 0,
-    answer: undefined,
-    answerMs: 0,
-    stamp: undefined,
-    holds: { "forced-open": 0, "metrics-only": 0, disabled: 0 }
-  }
+export * from "./breakerCircuit.ts"
 
 /** Forgets the probes: whatever they bring is of an older generation. */
 export const startRound = (trip: Trip): void => {
@@ -193,8 +88,13 @@ const probe = (m: Machine, circuit: Circuit, trip: Trip, nowMs: number): Ticket 
 }
 
 /** A ticket for a call that nobody counts. */
-const uncounted = (circuit: Circuit): Ticket =>
-  ({ circuit, generation: -1, startedMs: 0, role: "metrics", leaseUntilMs: 0 })
+const uncounted = (circuit: Circuit): Ticket => ({
+  circuit,
+  generation: -1,
+  startedMs: 0,
+  role: "metrics",
+  leaseUntilMs: 0
+})
 
 /** Admits a call, or answers `undefined`: the call is turned away. */
 export const enter = (m: Machine, circuit: Circuit, nowMs: number): Ticket | undefined => {
@@ -257,7 +157,14 @@ const judgeProbe = (m: Machine, ticket: Ticket, nowMs: number, good: boolean): v
  * Takes the result of an admitted call. `hintMs` is how long the provider asked to be left alone, 0 for not at
  * all.
  */
-export const leave = (m: Machine, ticket: Ticket, nowMs: number, outcome: Outcome, slow: boolean, hintMs: number): void => {
+export const leave = (
+  m: Machine,
+  ticket: Ticket,
+  nowMs: number,
+  outcome: Outcome,
+  slow: boolean,
+  hintMs: number
+): void => {
   const circuit = ticket.circuit
   if (ticket.generation !== circuit.generation) return
   if (ticket.role === "probe") {

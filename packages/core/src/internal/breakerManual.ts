@@ -1,7 +1,17 @@
 /**
  * What changes a circuit from outside: by hand, or by the word of another replica.
  */
-import { type Circuit, close, type HoldMode, type Machine, move, type Reason, startRound, stateOf, tripOf } from "./breaker.ts"
+import {
+  type Circuit,
+  close,
+  type HoldMode,
+  type Machine,
+  move,
+  type Reason,
+  startRound,
+  stateOf,
+  tripOf
+} from "./breaker.ts"
 
 /** Forgets everything measured. Holds stay: they are somebody's decision. */
 export const reset = (m: Machine, circuit: Circuit, nowMs: number, reason: Reason): void => {
@@ -18,13 +28,14 @@ export const hold = (m: Machine, circuit: Circuit, mode: HoldMode, by: 1 | -1, n
   const trip = tripOf(circuit)
   trip.holds[mode] = Math.max(0, trip.holds[mode] + by)
   const { holds } = trip
-  circuit.hold = holds["forced-open"] > 0
-    ? "forced-open"
-    : holds.disabled > 0
-    ? "disabled"
-    : holds["metrics-only"] > 0
-    ? "metrics-only"
-    : undefined
+  circuit.hold =
+    holds["forced-open"] > 0
+      ? "forced-open"
+      : holds.disabled > 0
+        ? "disabled"
+        : holds["metrics-only"] > 0
+          ? "metrics-only"
+          : undefined
   const to = stateOf(circuit)
   if (to === from) return
   circuit.generation++

@@ -7,24 +7,24 @@
  */
 
 /** Calls in a window. In a window of runs, `failures` and `slow` are the lengths of the running runs. */
-export interface Tally {
+interface Tally {
   readonly calls: number
   readonly failures: number
   readonly slow: number
 }
 
 /** A window in plain data, with ages instead of times: it can outlive the process. */
-export type SavedWindow =
+type SavedWindow =
   | {
-    readonly kind: "time"
-    /** Oldest first. */
-    readonly buckets: ReadonlyArray<Tally & { readonly ageMs: number }>
-  }
+      readonly kind: "time"
+      /** Oldest first. */
+      readonly buckets: ReadonlyArray<Tally & { readonly ageMs: number }>
+    }
   | {
-    readonly kind: "count"
-    /** Oldest first; bit 1 for a failure, bit 2 for a slow call. */
-    readonly outcomes: ReadonlyArray<number>
-  }
+      readonly kind: "count"
+      /** Oldest first; bit 1 for a failure, bit 2 for a slow call. */
+      readonly outcomes: ReadonlyArray<number>
+    }
   | (Tally & { readonly kind: "consecutive" })
 
 export interface Window extends Tally {
@@ -50,7 +50,7 @@ interface Bucket {
  * traffic. A call is counted for at least `spanMs`, and for less than `spanMs` and one bucket more: it never
  * expires early.
  */
-export class TimeWindow implements Window {
+class TimeWindow implements Window {
   calls = 0
   failures = 0
   slow = 0
@@ -144,7 +144,7 @@ export class TimeWindow implements Window {
 }
 
 /** The last `size` calls. The ring grows with the calls seen, up to `size` bytes. */
-export class CountWindow implements Window {
+class CountWindow implements Window {
   calls = 0
   failures = 0
   slow = 0
@@ -199,7 +199,7 @@ export class CountWindow implements Window {
 }
 
 /** How many calls failed one after the other, and how many were slow. */
-export class RunWindow implements Window {
+class RunWindow implements Window {
   calls = 0
   failures = 0
   slow = 0

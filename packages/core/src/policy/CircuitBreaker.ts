@@ -153,18 +153,20 @@ const serviceOf = (engine: Engine): CircuitBreakerService => {
   const read = (circuit: Circuit): Snapshot =>
     snapshotOf(machine, circuit, engine.now(), clock.currentTimeMillisUnsafe())
 
-  const hold = (mode: HoldMode) => (key: string): Effect.Effect<Release> =>
-    Effect.sync(() => {
-      let held = true
-      holdCircuit(machine, circuits.get(key), mode, 1, engine.now())
-      engine.flush()
-      return Effect.sync(() => {
-        if (!held) return
-        held = false
-        holdCircuit(machine, circuits.get(key), mode, -1, engine.now())
+  const hold =
+    (mode: HoldMode) =>
+    (key: string): Effect.Effect<Release> =>
+      Effect.sync(() => {
+        let held = true
+        holdCircuit(machine, circuits.get(key), mode, 1, engine.now())
         engine.flush()
+        return Effect.sync(() => {
+          if (!held) return
+          held = false
+          holdCircuit(machine, circuits.get(key), mode, -1, engine.now())
+          engine.flush()
+        })
       })
-    })
 
   return {
     admit: engine.admit,
@@ -196,7 +198,10 @@ const serviceOf = (engine: Engine): CircuitBreakerService => {
       const nowMs = engine.now()
       return {
         savedAt: clock.currentTimeMillisUnsafe(),
-        circuits: circuits.all().filter(({ key }) => key !== "").map((circuit) => save(circuit, nowMs))
+        circuits: circuits
+          .all()
+          .filter(({ key }) => key !== "")
+          .map((circuit) => save(circuit, nowMs))
       }
     }),
     restore: (state) =>
@@ -211,7 +216,7 @@ const serviceOf = (engine: Engine): CircuitBreakerService => {
 }
 
 const engineOf = (options: Options): Effect.Effect<Engine, Config.ConfigError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const resolved = yield* resolve(options)
     const clock = yield* Clock.Clock
     const random = yield* Random.Random
@@ -236,7 +241,7 @@ export const make = (options: Options = {}): Effect.Effect<CircuitBreakerService
 export const makeShared = (
   options: Options = {}
 ): Effect.Effect<CircuitBreakerService, Config.ConfigError, BreakerStore | Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const store = yield* BreakerStore
     const engine = yield* engineOf(options)
     yield* replicate(engine, store)
@@ -313,7 +318,8 @@ export const protect: {
     options: ProtectOptions<A, E>
   ): Effect.Effect<A, E | Rejection, R | CircuitBreaker>
 } = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, options: ProtectOptions<A, E>) =>
-  Effect.flatMap(CircuitBreaker, (breaker) => breaker.protect(self, options)))
+  Effect.flatMap(CircuitBreaker, (breaker) => breaker.protect(self, options))
+)
 
 /**
  * Runs a stream through the circuit of a key. Nothing is asked of the stream before it is admitted; how it ends
@@ -331,4 +337,5 @@ export const protectStream: {
     options: ProtectStreamOptions<A, E>
   ): Stream.Stream<A, E | Rejection, R | CircuitBreaker>
 } = dual(2, <A, E, R>(self: Stream.Stream<A, E, R>, options: ProtectStreamOptions<A, E>) =>
-  Stream.unwrap(Effect.map(CircuitBreaker, (breaker) => breaker.protectStream(self, options))))
+  Stream.unwrap(Effect.map(CircuitBreaker, (breaker) => breaker.protectStream(self, options)))
+)

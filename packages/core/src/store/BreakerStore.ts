@@ -33,7 +33,8 @@ export const isNewer = (
   change: Pick<BreakerChange, "revision" | "origin">,
   than: Pick<BreakerChange, "revision" | "origin"> | undefined
 ): boolean =>
-  than === undefined || change.revision > than.revision ||
+  than === undefined ||
+  change.revision > than.revision ||
   (change.revision === than.revision && change.origin > than.origin)
 
 /**
@@ -51,7 +52,9 @@ export interface BreakerStoreService {
   readonly load: Effect.Effect<ReadonlyArray<BreakerChange>, StoreError>
 }
 
-export class BreakerStore extends Context.Service<BreakerStore, BreakerStoreService>()("@breakwater/core/BreakerStore") {}
+export class BreakerStore extends Context.Service<BreakerStore, BreakerStoreService>()(
+  "@breakwater/core/BreakerStore"
+) {}
 
 const rememberClosedMs = 60_000
 const backlog = 4096
@@ -94,7 +97,11 @@ export const makeMemory: Effect.Effect<BreakerStoreService> = Effect.map(Clock.C
     subscribe: Effect.map(
       Effect.acquireRelease(
         Effect.tap(Queue.sliding<BreakerChange>(backlog), (queue) => Effect.sync(() => subscribers.add(queue))),
-        (queue) => Effect.andThen(Effect.sync(() => subscribers.delete(queue)), Queue.shutdown(queue))
+        (queue) =>
+          Effect.andThen(
+            Effect.sync(() => subscribers.delete(queue)),
+            Queue.shutdown(queue)
+          )
       ),
       Stream.fromQueue
     ),

@@ -30,7 +30,7 @@ const make = (options: CircuitBreaker.Options = {}) =>
 
 describe("admit, the pipeline's way in", () => {
   it.effect("counts what the settlement says, under the target", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const breaker = yield* make({ minimumCalls: 10 })
       const outcomes: ReadonlyArray<Attempt.AttemptOutcome> = [
         success(5),
@@ -41,10 +41,11 @@ describe("admit, the pipeline's way in", () => {
       ]
       for (const outcome of outcomes) (yield* breaker.admit!(call))(outcome)
       expect(yield* breaker.snapshot(target)).toMatchObject({ calls: 2, failures: 1 })
-    }))
+    })
+  )
 
   it.effect("an open circuit rejects with the attempt in its event", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const events: Array<Event.PolicyEvent> = []
       const breaker = yield* make()
       const hint = new LLMError.ModelOverloadError({ message: "busy", retryAfter: Duration.seconds(90) })
@@ -57,10 +58,11 @@ describe("admit, the pipeline's way in", () => {
       expect(events).toEqual([
         { type: "circuit-rejected", key: target, state: "open", retryAfterMs: 90_000, requestId: "r1", attempt: 2 }
       ])
-    }))
+    })
+  )
 
   it.effect("an unsent or interrupted probe admits the next", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const breaker = yield* make({ halfOpen: { calls: 1, successes: 1 } })
       for (const error of [down, down]) (yield* breaker.admit!(call))(failure(error))
       yield* TestClock.adjust("30 seconds")
@@ -71,23 +73,29 @@ describe("admit, the pipeline's way in", () => {
       }
       ;(yield* breaker.admit!(call))(success(1))
       expect((yield* breaker.snapshot(target)).state).toBe("closed")
-    }))
+    })
+  )
 
   it.effect("slowness is the attempt's own time, or its time to the first token", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const whole = yield* make({ slow: { limit: "1 second" }, minimumCalls: 10 })
       for (const outcome of [success(999), success(1000)]) (yield* whole.admit!(call))(outcome)
       expect((yield* whole.snapshot(target)).slow).toBe(1)
       const first = yield* make({ slow: { limit: "1 second", measure: "first-token" }, minimumCalls: 10 })
       for (const outcome of [success(60_000, 999), success(60_000, 1000), success(60_000)]) {
-        (yield* first.admit!(call))(outcome)
+        ;(yield* first.admit!(call))(outcome)
       }
       expect((yield* first.snapshot(target)).slow).toBe(1)
-    }))
+    })
+  )
 
   it.effect("an empty target is a typed error", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const breaker = yield* make()
-      expect(yield* Effect.flip(breaker.admit!({ ...call, target: "" }))).toMatchObject({ _tag: "InvalidRequestError", parameter: "key" })
-    }))
+      expect(yield* Effect.flip(breaker.admit!({ ...call, target: "" }))).toMatchObject({
+        _tag: "InvalidRequestError",
+        parameter: "key"
+      })
+    })
+  )
 })

@@ -15,18 +15,23 @@ const key = "key"
 const ripe = () => {
   let nowMs = 0
   const nanos = () => BigInt(nowMs) * 1_000_000n
-  const clock = { ...Effect.runSync(Clock.Clock), monotonicTimeNanosUnsafe: nanos, currentTimeMillisUnsafe: () => nowMs }
+  const clock: Clock.Clock = Object.assign(Object.create(Effect.runSync(Clock.Clock)), {
+    monotonicTimeNanosUnsafe: nanos,
+    currentTimeMillisUnsafe: () => nowMs
+  })
   const breaker = Effect.runSync(
-    CircuitBreaker.make({ window: CircuitBreaker.consecutive(1), open: { jitter: 0 }, halfOpen: { calls: 1, successes: 1 } }).pipe(
-      Effect.provideService(Clock.Clock, clock)
-    )
+    CircuitBreaker.make({
+      window: CircuitBreaker.consecutive(1),
+      open: { jitter: 0 },
+      halfOpen: { calls: 1, successes: 1 }
+    }).pipe(Effect.provideService(Clock.Clock, clock))
   )
   Effect.runSync(Effect.ignore(breaker.protect(Effect.fail("down"), { key })))
   nowMs = 30_000
   return breaker
 }
 
-const work = Effect.gen(function*() {
+const work = Effect.gen(function* () {
   yield* Effect.yieldNow
   yield* Effect.sleep(10)
   return yield* Effect.succeed(1)
@@ -75,7 +80,7 @@ describe("interruption at every operation", () => {
   }
 
   it.effect("with a budget of 3 to 64 operations, interrupted while it gives way", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (let budget = 3; budget <= 64; budget++) {
         const breaker = yield* CircuitBreaker.make({
           window: CircuitBreaker.consecutive(1),
@@ -85,10 +90,14 @@ describe("interruption at every operation", () => {
         yield* Effect.ignore(breaker.protect(Effect.fail("down"), { key }))
         yield* TestClock.adjust("30 seconds")
         const fibers = yield* Effect.forEach([1, 2, 3, 4, 5], () =>
-          Effect.forkChild(breaker.protect(Effect.never, { key })).pipe(Effect.provideService(References.MaxOpsBeforeYield, budget)))
+          Effect.forkChild(breaker.protect(Effect.never, { key })).pipe(
+            Effect.provideService(References.MaxOpsBeforeYield, budget)
+          )
+        )
         yield* Effect.yieldNow
         yield* Effect.forEach(fibers, (fiber) => Fiber.interrupt<unknown, unknown>(fiber))
         expect(yield* breaker.snapshot(key)).toMatchObject({ probes: { inFlight: 0, successes: 0, failures: 0 } })
       }
-    }))
+    })
+  )
 })

@@ -11,7 +11,7 @@ const key = "provider/model"
 const lost = new LLMError.StoreError({ message: "connection lost", store: "test", operation: "any" })
 
 /** A store that counts its calls, and that can be lost and found. */
-const makeStore = Effect.gen(function*() {
+const makeStore = Effect.gen(function* () {
   const inner = yield* BreakerStore.makeMemory
   const cuts = new Set<Queue.Queue<never, LLMError.StoreError>>()
   const control = { up: true, calls: 0, published: [] as Array<BreakerStore.BreakerChange> }
@@ -21,13 +21,16 @@ const makeStore = Effect.gen(function*() {
       return control.up ? effect : Effect.fail(lost)
     })
   const store: BreakerStore.BreakerStoreService = {
-    publish: (change) => gate(Effect.tap(inner.publish(change), () => Effect.sync(() => control.published.push(change)))),
+    publish: (change) =>
+      gate(Effect.tap(inner.publish(change), () => Effect.sync(() => control.published.push(change)))),
     load: gate(inner.load),
-    subscribe: gate(Effect.gen(function*() {
-      const cut = yield* Queue.unbounded<never, LLMError.StoreError>()
-      cuts.add(cut)
-      return Stream.merge(yield* inner.subscribe, Stream.fromQueue(cut), { haltStrategy: "either" })
-    }))
+    subscribe: gate(
+      Effect.gen(function* () {
+        const cut = yield* Queue.unbounded<never, LLMError.StoreError>()
+        cuts.add(cut)
+        return Stream.merge(yield* inner.subscribe, Stream.fromQueue(cut), { haltStrategy: "either" })
+      })
+    )
   }
   const down = Effect.suspend(() => {
     control.up = false
@@ -58,11 +61,13 @@ const makeReplica = (store: BreakerStore.BreakerStoreService, events: Array<Even
 const settled = Effect.forEach(Array(20).fill(0), () => Effect.yieldNow, { discard: true })
 
 const fail = (breaker: CircuitBreaker.CircuitBreakerService, times = 2) =>
-  Effect.forEach(Array(times).fill(0), () => Effect.ignore(breaker.protect(Effect.fail("down"), { key })), { discard: true })
+  Effect.forEach(Array(times).fill(0), () => Effect.ignore(breaker.protect(Effect.fail("down"), { key })), {
+    discard: true
+  })
 
 describe("shared mode", () => {
   it.effect("one replica's trip opens the others, and its recovery closes them", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { store } = yield* makeStore
       const [a, b] = [yield* makeReplica(store), yield* makeReplica(store)]
       yield* b.protect(Effect.void, { key })
@@ -74,21 +79,27 @@ describe("shared mode", () => {
       yield* a.protect(Effect.void, { key })
       yield* settled
       expect((yield* b.snapshot(key)).state).toBe("closed")
-    }))
+    })
+  )
 
   it.live("within 250 ms of real time", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { store } = yield* makeStore
       const [a, b] = [yield* makeReplica(store), yield* makeReplica(store)]
-      const opened = yield* b.transitions.pipe(Stream.take(1), Stream.runCollect, Effect.forkChild({ startImmediately: true }))
+      const opened = yield* b.transitions.pipe(
+        Stream.take(1),
+        Stream.runCollect,
+        Effect.forkChild({ startImmediately: true })
+      )
       yield* fail(a)
       const heard = yield* Effect.timeoutOption(Fiber.join(opened), "250 millis")
       expect(heard).toMatchObject({ _tag: "Some", value: [{ to: "open", reason: "shared" }] })
       expect((yield* b.snapshot(key)).state).toBe("open")
-    }))
+    })
+  )
 
   it.effect("a failed probe anywhere opens all again, with the backoff grown", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { store } = yield* makeStore
       const [a, b] = [yield* makeReplica(store), yield* makeReplica(store)]
       yield* fail(a)
@@ -97,30 +108,33 @@ describe("shared mode", () => {
       yield* fail(b, 1)
       yield* settled
       expect(yield* a.snapshot(key)).toMatchObject({ state: "open", openings: 2, retryAfterMs: 60_000 })
-    }))
+    })
+  )
 
   it.effect("while closed no call asks the store anything", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, store } = yield* makeStore
       const a = yield* makeReplica(store)
       const before = control.calls
       for (let n = 0; n < 1_000; n++) yield* a.protect(Effect.void, { key })
       yield* settled
       expect(control.calls).toBe(before)
-    }))
+    })
+  )
 
   it.effect("a replica that starts late learns what is open", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { store } = yield* makeStore
       yield* fail(yield* makeReplica(store))
       yield* settled
       yield* TestClock.adjust("10 seconds")
       const late = yield* makeReplica(store)
       expect(yield* late.snapshot(key)).toMatchObject({ state: "open", retryAfterMs: 20_000 })
-    }))
+    })
+  )
 
   it.effect("a lost store means local mode and an event; when it is back the others are told", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { down, store, up } = yield* makeStore
       const events: Array<Event.PolicyEvent> = []
       const [a, b] = [yield* makeReplica(store, events), yield* makeReplica(store)]
@@ -137,10 +151,11 @@ describe("shared mode", () => {
       for (let n = 0; n < 10; n++) yield* Effect.andThen(TestClock.adjust("1 second"), settled)
       expect(told().map((event) => event.available)).toEqual([false, true])
       expect((yield* b.snapshot(key)).state).toBe("open")
-    }))
+    })
+  )
 
   it.effect("a store that hangs is a lost store, and no call waits for it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const events: Array<Event.PolicyEvent> = []
       const hung: BreakerStore.BreakerStoreService = {
         publish: () => Effect.never,
@@ -154,13 +169,21 @@ describe("shared mode", () => {
       yield* settled
       expect(events.filter((event) => event.type === "circuit-store-changed").length).toBe(1)
       expect((yield* a.snapshot(key)).state).toBe("open")
-    }))
+    })
+  )
 
   it.effect("all replicas end in the same state, however their changes cross", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { inner, store } = yield* makeStore
       const [a, b] = [yield* makeReplica(store), yield* makeReplica(store)]
-      const change: BreakerStore.BreakerChange = { key, state: "open", remainingMs: 9_000, openings: 1, revision: 50, origin: "x" }
+      const change: BreakerStore.BreakerChange = {
+        key,
+        state: "open",
+        remainingMs: 9_000,
+        openings: 1,
+        revision: 50,
+        origin: "x"
+      }
       yield* inner.publish(change)
       yield* inner.publish({ ...change, state: "closed", remainingMs: 0, revision: 51 })
       yield* inner.publish({ ...change, revision: 49, origin: "z" })
@@ -169,13 +192,21 @@ describe("shared mode", () => {
       yield* inner.publish({ ...change, revision: 51, origin: "y" })
       yield* settled
       for (const replica of [a, b]) expect((yield* replica.snapshot(key)).state).toBe("open")
-    }))
+    })
+  )
 
   it.effect("nonsense from the store changes nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { inner, store } = yield* makeStore
       const a = yield* makeReplica(store)
-      const change: BreakerStore.BreakerChange = { key, state: "open", remainingMs: 9_000, openings: 1, revision: 1, origin: "x" }
+      const change: BreakerStore.BreakerChange = {
+        key,
+        state: "open",
+        remainingMs: 9_000,
+        openings: 1,
+        revision: 1,
+        origin: "x"
+      }
       const wrong: ReadonlyArray<Partial<BreakerStore.BreakerChange>> = [
         { remainingMs: Number.NaN },
         { remainingMs: -1 },
@@ -189,10 +220,11 @@ describe("shared mode", () => {
       yield* inner.publish({ ...change, remainingMs: 1e12 })
       yield* settled
       expect((yield* a.snapshot(key)).retryAfterMs).toBe(300_000)
-    }))
+    })
+  )
 
   it.effect("a reset by hand closes the others, a hold stays here", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, store } = yield* makeStore
       const [a, b] = [yield* makeReplica(store), yield* makeReplica(store)]
       yield* fail(a)
@@ -204,12 +236,14 @@ describe("shared mode", () => {
       yield* yield* a.forceOpen(key)
       yield* settled
       expect(control.published.length).toBe(published)
-    }))
+    })
+  )
 
   it.effect("layerShared over layerMemory", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const breaker = yield* CircuitBreaker.CircuitBreaker
       yield* fail(breaker)
       expect((yield* breaker.snapshot(key)).state).toBe("open")
-    }).pipe(Effect.provide(Layer.provide(CircuitBreaker.layerShared(options), BreakerStore.layerMemory))))
+    }).pipe(Effect.provide(Layer.provide(CircuitBreaker.layerShared(options), BreakerStore.layerMemory)))
+  )
 })

@@ -1,7 +1,7 @@
 /**
  * How the end of a call counts for its circuit.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import { disposition } from "../../errors/disposition.ts"
 import { LLMError } from "../../errors/LLMError.ts"
@@ -15,9 +15,10 @@ const members = new Map<string, (typeof LLMError.members)[number]>(
 )
 
 const asLLMError = (error: unknown): LLMError | undefined => {
-  if (typeof error !== "object" || error === null || !("_tag" in error) || typeof error._tag !== "string") return undefined
+  if (typeof error !== "object" || error === null || !("_tag" in error) || typeof error._tag !== "string")
+    return undefined
   const member = members.get(error._tag)
-  return member !== undefined && error instanceof member ? error as LLMError : undefined
+  return member !== undefined && error instanceof member ? (error as LLMError) : undefined
 }
 
 /** The outcome of a failed call: the caller's word, the table's for our errors, and failure for all others. */

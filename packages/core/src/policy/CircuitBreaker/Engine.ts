@@ -53,23 +53,27 @@ export interface ProtectStreamOptions<A, E> {
 const backlog = 1024
 
 const emptyKey = Effect.suspend(() =>
-  Effect.fail(withoutStack(() =>
-    new InvalidRequestError({ message: "The key of a circuit breaker must not be empty.", parameter: "key" })
-  ))
+  Effect.fail(
+    withoutStack(
+      () => new InvalidRequestError({ message: "The key of a circuit breaker must not be empty.", parameter: "key" })
+    )
+  )
 )
 
 const rejection = (key: string, state: Breaker.State, afterMs: number): CircuitOpenError => {
-  const why = state === "half-open"
-    ? "is being tried by other calls"
-    : state === "forced-open"
-    ? "is held open by hand"
-    : "failed too often lately"
-  return withoutStack(() =>
-    new CircuitOpenError({
-      message: `"${key}" ${why}; try again in ${afterMs} ms.`,
-      key,
-      retryAfter: Duration.millis(afterMs)
-    })
+  const why =
+    state === "half-open"
+      ? "is being tried by other calls"
+      : state === "forced-open"
+        ? "is held open by hand"
+        : "failed too often lately"
+  return withoutStack(
+    () =>
+      new CircuitOpenError({
+        message: `"${key}" ${why}; try again in ${afterMs} ms.`,
+        key,
+        retryAfter: Duration.millis(afterMs)
+      })
   )
 }
 
@@ -113,7 +117,13 @@ export const makeEngine = (
   const tell = (change: Breaker.Change): void => {
     const { circuit, from, nowMs, reason, to } = change
     const openForMs = to === "open" ? Math.max(0, Breaker.tripOf(circuit).openUntilMs - nowMs) : undefined
-    const transition: Transition = { key: circuit.key, from, to, reason, ...(openForMs === undefined ? {} : { openForMs }) }
+    const transition: Transition = {
+      key: circuit.key,
+      from,
+      to,
+      reason,
+      ...(openForMs === undefined ? {} : { openForMs })
+    }
     for (const listener of listeners) Queue.offerUnsafe(listener, transition)
     hooks.onChange?.(change)
     emit(() => ({ type: "circuit-changed", ...transition }))
@@ -136,7 +146,13 @@ export const makeEngine = (
     return ticket
   }
 
-  const settle = (ticket: Breaker.Ticket, nowMs: number, outcome: Breaker.Outcome, slow: boolean, hintMs: number): void => {
+  const settle = (
+    ticket: Breaker.Ticket,
+    nowMs: number,
+    outcome: Breaker.Outcome,
+    slow: boolean,
+    hintMs: number
+  ): void => {
     Breaker.leave(machine, ticket, nowMs, outcome, slow, hintMs)
     circuits.touch(ticket.circuit, nowMs)
     if (outbox.length > 0) flush()
@@ -207,68 +223,91 @@ export const makeEngine = (
     self: Stream.Stream<A, E, R>,
     options: ProtectStreamOptions<A, E>
   ): Stream.Stream<A, E | Rejection, R> =>
-    options.key === "" ? Stream.fromEffect(emptyKey) : Stream.fromChannel(Channel.fromTransform((upstream, scope) => {
-      let ticket: Breaker.Ticket | undefined
-      let contentMs: number | undefined
-      const end = (outcome: Breaker.Outcome, hintMs: number): void => {
-        if (ticket === undefined) return
-        const nowMs = now()
-        const tookMs = (byFirstToken ? contentMs ?? nowMs : nowMs) - ticket.startedMs
-        settle(ticket, nowMs, outcome, timed && tookMs >= limitMs, hintMs)
-        ticket = undefined
-      }
-      const onFailure = (cause: Cause.Cause<unknown>): void => {
-        if (Pull.isDoneCause(cause)) return end("success", 0)
-        const outcome = judgeCause(cause, (error) => options.classify?.(error as E) ?? classify?.(error))
-        end(outcome, outcome === "failure" ? hintOf(cause) : 0)
-      }
-      const onContent = (ticket: Breaker.Ticket, elements: ReadonlyArray<A>): void => {
-        if (ticket.role === "probe") Breaker.renew(machine, ticket, now())
-        if (timed && contentMs === undefined && (options.isContent === undefined || elements.some(options.isContent))) {
-          contentMs = now()
-        }
-      }
-      const onPull = (exit: Exit.Exit<ReadonlyArray<A>, unknown>): undefined => {
-        if (exit._tag === "Failure") onFailure(exit.cause)
-        else if (ticket !== undefined) onContent(ticket, exit.value)
-        return undefined
-      }
-      const begin = Effect.suspend(() => {
-        const circuit = circuits.get(options.key)
-        ticket = admitted(circuit)
-        return ticket === undefined ? reject(circuit) : Channel.toTransform(Stream.toChannel(self))(upstream, scope)
-      })
-      // A consumer that stops early says nothing about the target.
-      return Effect.andThen(
-        Scope.addFinalizer(scope, Effect.sync(() => end("ignored", 0))),
-        Effect.map(begin, (pull) => Effect.onExitPrimitive(pull, onPull))
-      )
-    }))
+    options.key === ""
+      ? Stream.fromEffect(emptyKey)
+      : Stream.fromChannel(
+          Channel.fromTransform((upstream, scope) => {
+            let ticket: Breaker.Ticket | undefined
+            let contentMs: number | undefined
+            const end = (outcome: Breaker.Outcome, hintMs: number): void => {
+              if (ticket === undefined) return
+              const nowMs = now()
+              const tookMs = (byFirstToken ? (contentMs ?? nowMs) : nowMs) - ticket.startedMs
+              settle(ticket, nowMs, outcome, timed && tookMs >= limitMs, hintMs)
+              ticket = undefined
+            }
+            const onFailure = (cause: Cause.Cause<unknown>): void => {
+              if (Pull.isDoneCause(cause)) return end("success", 0)
+              const outcome = judgeCause(cause, (error) => options.classify?.(error as E) ?? classify?.(error))
+              end(outcome, outcome === "failure" ? hintOf(cause) : 0)
+            }
+            const onContent = (ticket: Breaker.Ticket, elements: ReadonlyArray<A>): void => {
+              if (ticket.role === "probe") Breaker.renew(machine, ticket, now())
+              if (
+                timed &&
+                contentMs === undefined &&
+                (options.isContent === undefined || elements.some(options.isContent))
+              ) {
+                contentMs = now()
+              }
+            }
+            const onPull = (exit: Exit.Exit<ReadonlyArray<A>, unknown>): undefined => {
+              if (exit._tag === "Failure") onFailure(exit.cause)
+              else if (ticket !== undefined) onContent(ticket, exit.value)
+              return undefined
+            }
+            const begin = Effect.suspend(() => {
+              const circuit = circuits.get(options.key)
+              ticket = admitted(circuit)
+              return ticket === undefined
+                ? reject(circuit)
+                : Channel.toTransform(Stream.toChannel(self))(upstream, scope)
+            })
+            // A consumer that stops early says nothing about the target.
+            return Effect.andThen(
+              Scope.addFinalizer(
+                scope,
+                Effect.sync(() => end("ignored", 0))
+              ),
+              Effect.map(begin, (pull) => Effect.onExitPrimitive(pull, onPull))
+            )
+          })
+        )
 
-  const settler = (ticket: Breaker.Ticket): Settle => (outcome: AttemptOutcome) => {
-    if (outcome._tag === "interrupted" || outcome._tag === "unsent") return settle(ticket, now(), "ignored", false, 0)
-    const measuredMs = byFirstToken ? outcome.firstTokenMs ?? 0 : outcome.tookMs
-    const slow = timed && measuredMs >= limitMs
-    if (outcome._tag === "success") return settle(ticket, now(), "success", slow, 0)
-    const verdict = judge(outcome.error, classify)
-    const hint = outcome.error.retryAfter
-    settle(ticket, now(), verdict, slow, hint === undefined ? 0 : Duration.toMillis(hint))
-  }
+  const settler =
+    (ticket: Breaker.Ticket): Settle =>
+    (outcome: AttemptOutcome) => {
+      if (outcome._tag === "interrupted" || outcome._tag === "unsent") return settle(ticket, now(), "ignored", false, 0)
+      const measuredMs = byFirstToken ? (outcome.firstTokenMs ?? 0) : outcome.tookMs
+      const slow = timed && measuredMs >= limitMs
+      if (outcome._tag === "success") return settle(ticket, now(), "success", slow, 0)
+      const verdict = judge(outcome.error, classify)
+      const hint = outcome.error.retryAfter
+      settle(ticket, now(), verdict, slow, hint === undefined ? 0 : Duration.toMillis(hint))
+    }
 
   const admit: Admit = (call) =>
-    call.target === "" ? emptyKey : Effect.suspend((): Effect.Effect<Settle, CircuitOpenError> => {
-      const circuit = circuits.get(call.target)
-      const ticket = admitted(circuit)
-      return ticket === undefined ? reject(circuit, call) : Effect.succeed(settler(ticket))
-    })
+    call.target === ""
+      ? emptyKey
+      : Effect.suspend((): Effect.Effect<Settle, CircuitOpenError> => {
+          const circuit = circuits.get(call.target)
+          const ticket = admitted(circuit)
+          return ticket === undefined ? reject(circuit, call) : Effect.succeed(settler(ticket))
+        })
 
-  const transitions: Stream.Stream<Transition> = Stream.unwrap(Effect.map(
-    Effect.acquireRelease(
-      Effect.tap(Queue.sliding<Transition>(backlog), (queue) => Effect.sync(() => listeners.add(queue))),
-      (queue) => Effect.andThen(Effect.sync(() => listeners.delete(queue)), Queue.shutdown(queue))
-    ),
-    Stream.fromQueue
-  ))
+  const transitions: Stream.Stream<Transition> = Stream.unwrap(
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.tap(Queue.sliding<Transition>(backlog), (queue) => Effect.sync(() => listeners.add(queue))),
+        (queue) =>
+          Effect.andThen(
+            Effect.sync(() => listeners.delete(queue)),
+            Queue.shutdown(queue)
+          )
+      ),
+      Stream.fromQueue
+    )
+  )
 
   return { admit, circuits, emit, flush, hooks, machine, now, clock, protect, protectStream, transitions }
 }

@@ -7,7 +7,15 @@ import * as Effect from "effect/Effect"
 import type { AdaptiveSettings } from "../../internal/breakerMath.ts"
 import type { WindowSettings } from "../../internal/breakerWindow.ts"
 import type { Outcome, Settings } from "../../internal/breaker.ts"
-import { type Check, inRange, millisOf, optionError, positiveDuration, validate, wholeInRange } from "../../internal/options.ts"
+import {
+  type Check,
+  inRange,
+  millisOf,
+  optionError,
+  positiveDuration,
+  validate,
+  wholeInRange
+} from "../../internal/options.ts"
 
 /** Which calls count. Made by `CircuitBreaker.time`, `count` and `consecutive`. */
 export type WindowOption =
@@ -125,7 +133,10 @@ const notBelow = (field: string, value: Duration.Input, leastMs: number, least: 
 const checkWindow = (window: WindowOption, buckets: number): ReadonlyArray<Check> => {
   switch (window.kind) {
     case "time":
-      return [positiveDuration(at("window.duration"), window.duration), wholeInRange(at("window.buckets"), buckets, 1, 1000)]
+      return [
+        positiveDuration(at("window.duration"), window.duration),
+        wholeInRange(at("window.buckets"), buckets, 1, 1000)
+      ]
     case "count":
       return [wholeInRange(at("window.size"), window.size, 1, 1_000_000)]
     case "consecutive":
@@ -142,7 +153,7 @@ const toWindow = (window: WindowOption, buckets: number): WindowSettings =>
 export const resolve = (options: Options): Effect.Effect<Resolved, Config.ConfigError> =>
   Effect.suspend(() => {
     const window: WindowOption = options.window ?? defaults.window
-    const buckets = window.kind === "time" ? window.buckets ?? defaults.window.buckets : 1
+    const buckets = window.kind === "time" ? (window.buckets ?? defaults.window.buckets) : 1
     const open = { ...defaults.open, ...options.open }
     const half = { ...defaults.halfOpen, ...options.halfOpen }
     const slow = options.slow === undefined ? undefined : { ...defaults.slow, ...options.slow }
@@ -152,7 +163,7 @@ export const resolve = (options: Options): Effect.Effect<Resolved, Config.Config
     const minimumCalls = options.minimumCalls ?? Math.min(defaults.minimumCalls, most)
     const maxKeys = options.maxKeys ?? defaults.maxKeys
     const openMs = millisOf(open.duration) ?? 0
-    const spanMs = window.kind === "time" ? millisOf(window.duration) ?? 0 : 0
+    const spanMs = window.kind === "time" ? (millisOf(window.duration) ?? 0) : 0
     const leastIdleMs = Math.max(spanMs, millisOf(open.healthyAfter) ?? 0)
     const idle = options.idleTimeToLive ?? Math.max(leastIdleMs, millisOf(defaults.idleTimeToLive)!)
     const maxWait = half.maxWait
@@ -161,18 +172,22 @@ export const resolve = (options: Options): Effect.Effect<Resolved, Config.Config
         ...checkWindow(window, buckets),
         share("failureRate", failureRate),
         wholeInRange(at("minimumCalls"), minimumCalls, 1, most),
-        ...(slow === undefined ? [] : [
-          positiveDuration(at("slow.limit"), slow.limit),
-          share("slow.rate", slow.rate),
-          oneOf("slow.measure", slow.measure, ["call", "first-token"])
-        ]),
-        ...(adaptive === undefined ? [] : [
-          share("adaptive.min", adaptive.min),
-          inRange(at("adaptive.max"), adaptive.max, adaptive.min, 1),
-          inRange(at("adaptive.sigmas"), adaptive.sigmas, 0, 100),
-          positiveDuration(at("adaptive.halfLife"), adaptive.halfLife),
-          wholeInRange(at("adaptive.minimumCalls"), adaptive.minimumCalls, 1)
-        ]),
+        ...(slow === undefined
+          ? []
+          : [
+              positiveDuration(at("slow.limit"), slow.limit),
+              share("slow.rate", slow.rate),
+              oneOf("slow.measure", slow.measure, ["call", "first-token"])
+            ]),
+        ...(adaptive === undefined
+          ? []
+          : [
+              share("adaptive.min", adaptive.min),
+              inRange(at("adaptive.max"), adaptive.max, adaptive.min, 1),
+              inRange(at("adaptive.sigmas"), adaptive.sigmas, 0, 100),
+              positiveDuration(at("adaptive.halfLife"), adaptive.halfLife),
+              wholeInRange(at("adaptive.minimumCalls"), adaptive.minimumCalls, 1)
+            ]),
         positiveDuration(at("open.duration"), open.duration),
         inRange(at("open.factor"), open.factor, 1, 100),
         positiveDuration(at("open.max"), open.max),
@@ -192,7 +207,8 @@ export const resolve = (options: Options): Effect.Effect<Resolved, Config.Config
           window: toWindow(window, buckets),
           failureRate,
           minimumCalls,
-          slow: slow === undefined ? undefined : { limitMs: millisOf(slow.limit)!, rate: slow.rate, measure: slow.measure },
+          slow:
+            slow === undefined ? undefined : { limitMs: millisOf(slow.limit)!, rate: slow.rate, measure: slow.measure },
           adaptive: adaptive === undefined ? undefined : toAdaptive(adaptive),
           openMs,
           openFactor: open.factor,

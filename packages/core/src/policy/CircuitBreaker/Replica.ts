@@ -27,17 +27,35 @@ const firstPauseMs = 100
 const longestPauseMs = 10_000
 
 const tooSlow = (operation: string) => () =>
-  Effect.fail(withoutStack(() =>
-    new StoreError({ message: `The store of circuit breakers did not answer in ${patience}.`, store: "breaker", operation })
-  ))
+  Effect.fail(
+    withoutStack(
+      () =>
+        new StoreError({
+          message: `The store of circuit breakers did not answer in ${patience}.`,
+          store: "breaker",
+          operation
+        })
+    )
+  )
 
 const ended = (): StoreError =>
-  withoutStack(() =>
-    new StoreError({ message: "The store of circuit breakers ended its subscription.", store: "breaker", operation: "subscribe" })
+  withoutStack(
+    () =>
+      new StoreError({
+        message: "The store of circuit breakers ended its subscription.",
+        store: "breaker",
+        operation: "subscribe"
+      })
   )
 
 /** What a local change means to the others; `undefined` for what is nobody else's business. */
-const toShare = ({ circuit, from, nowMs, reason, to }: Change): Pick<BreakerChange, "state" | "remainingMs"> | undefined => {
+const toShare = ({
+  circuit,
+  from,
+  nowMs,
+  reason,
+  to
+}: Change): Pick<BreakerChange, "state" | "remainingMs"> | undefined => {
   if (reason === "shared" || reason === "restored") return undefined
   if (to === "open" && reason !== "manual") {
     return { state: "open", remainingMs: Math.max(0, tripOf(circuit).openUntilMs - nowMs) }
@@ -46,15 +64,21 @@ const toShare = ({ circuit, from, nowMs, reason, to }: Change): Pick<BreakerChan
 }
 
 const isSound = (change: BreakerChange): boolean =>
-  typeof change.key === "string" && change.key !== "" && Number.isFinite(change.remainingMs) && change.remainingMs >= 0 &&
-  Number.isSafeInteger(change.revision) && Number.isSafeInteger(change.openings) && change.openings >= 0
+  typeof change.key === "string" &&
+  change.key !== "" &&
+  Number.isFinite(change.remainingMs) &&
+  change.remainingMs >= 0 &&
+  Number.isSafeInteger(change.revision) &&
+  Number.isSafeInteger(change.openings) &&
+  change.openings >= 0
 
 const nameReplica = Effect.map(Effect.all([Random.nextInt, Random.nextInt]), (parts) =>
-  parts.map((part) => Math.abs(part).toString(36)).join("-"))
+  parts.map((part) => Math.abs(part).toString(36)).join("-")
+)
 
 /** Connects a breaker to a store for as long as the scope lasts. */
 export const replicate = (engine: Engine, store: BreakerStoreService): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const origin = yield* nameReplica
     const outgoing = yield* Queue.sliding<Outgoing>(backlog)
     let revision = 0
@@ -133,32 +157,39 @@ export const replicate = (engine: Engine, store: BreakerStoreService): Effect.Ef
 
     /** One connection, from its beginning to its loss. */
     const listen = (connected: () => void): Effect.Effect<never, StoreError> =>
-      Effect.scoped(Effect.gen(function*() {
-        const changes = yield* Effect.timeoutOrElse(store.subscribe, { duration: patience, orElse: tooSlow("subscribe") })
-        const open = yield* Effect.timeoutOrElse(store.load, { duration: patience, orElse: tooSlow("load") })
-        open.forEach(apply)
-        connected()
-        yield* found
-        yield* announce
-        yield* Stream.runForEach(changes, (change) => Effect.sync(() => apply(change)))
-        return yield* Effect.fail(ended())
-      }))
+      Effect.scoped(
+        Effect.gen(function* () {
+          const changes = yield* Effect.timeoutOrElse(store.subscribe, {
+            duration: patience,
+            orElse: tooSlow("subscribe")
+          })
+          const open = yield* Effect.timeoutOrElse(store.load, { duration: patience, orElse: tooSlow("load") })
+          open.forEach(apply)
+          connected()
+          yield* found
+          yield* announce
+          yield* Stream.runForEach(changes, (change) => Effect.sync(() => apply(change)))
+          return yield* Effect.fail(ended())
+        })
+      )
 
     const listenForEver = (pauseMs: number): Effect.Effect<never> =>
       Effect.suspend(() => {
         let next = Math.min(longestPauseMs, pauseMs * 2)
-        return Effect.catch(listen(() => (next = firstPauseMs)), (error) =>
-          lost(error).pipe(
-            Effect.andThen(pause(pauseMs)),
-            Effect.andThen(Effect.suspend(() => listenForEver(next)))
-          ))
+        return Effect.catch(
+          listen(() => (next = firstPauseMs)),
+          (error) =>
+            lost(error).pipe(Effect.andThen(pause(pauseMs)), Effect.andThen(Effect.suspend(() => listenForEver(next))))
+        )
       })
 
     engine.hooks.onChange = (change) => {
       const share = toShare(change)
       if (share !== undefined) offer(change.circuit.key, share.state, share.remainingMs)
     }
-    yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(outgoing), (item) => publishAtLast(item, firstPauseMs))))
+    yield* Effect.forkScoped(
+      Effect.forever(Effect.flatMap(Queue.take(outgoing), (item) => publishAtLast(item, firstPauseMs)))
+    )
     yield* Effect.forkScoped(listenForEver(firstPauseMs))
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {

@@ -4,7 +4,7 @@
 import * as Schema from "effect/Schema"
 import {
   advance,
-  Circuit,
+  type Circuit,
   type HoldMode,
   type Machine,
   type MeasuredState,
@@ -103,7 +103,10 @@ export const SavedCircuit = Schema.Struct({
       kind: Schema.tag("time"),
       buckets: Schema.Array(Schema.Struct({ ...tally, ageMs: Millis }))
     }),
-    Schema.Struct({ kind: Schema.tag("count"), outcomes: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 }))) }),
+    Schema.Struct({
+      kind: Schema.tag("count"),
+      outcomes: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 })))
+    }),
     Schema.Struct({ kind: Schema.tag("consecutive"), ...tally })
   ])
 })
@@ -130,7 +133,13 @@ export const save = (circuit: Circuit, nowMs: number): SavedCircuit => {
 }
 
 /** Puts a saved state into a circuit. `awayMs` is the time between saving and restoring. */
-export const restore = (machine: Machine, circuit: Circuit, saved: SavedCircuit, nowMs: number, awayMs: number): void => {
+export const restore = (
+  machine: Machine,
+  circuit: Circuit,
+  saved: SavedCircuit,
+  nowMs: number,
+  awayMs: number
+): void => {
   circuit.window.load(saved.window, nowMs - awayMs)
   circuit.window.advance(nowMs)
   if (saved.state === "open") {
