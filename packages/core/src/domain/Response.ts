@@ -143,6 +143,44 @@ export const isContent = (part: StreamPart): boolean => {
   }
 }
 
+/** A whole turn as the parts of a stream: what a streamed call hands on where the answer came in one piece. */
+export const partsOf = (turn: Turn): ReadonlyArray<StreamPart> => {
+  const parts: Array<StreamPart> = [{
+    type: "response-metadata",
+    ...(turn.id === undefined ? {} : { id: turn.id }),
+    ...(turn.model === undefined ? {} : { model: turn.model }),
+    ...(turn.limits === undefined ? {} : { limits: turn.limits })
+  }]
+  for (const part of turn.content) {
+    switch (part.type) {
+      case "text":
+        parts.push({ type: "text-delta", delta: part.text })
+        break
+      case "reasoning":
+        parts.push({
+          type: "reasoning-delta",
+          delta: part.text,
+          ...(part.metadata === undefined ? {} : { metadata: part.metadata })
+        })
+        break
+      case "tool-call":
+        parts.push({ type: "tool-params-start", id: part.id, name: part.name })
+        parts.push({ type: "tool-params-delta", id: part.id, delta: JSON.stringify(part.params) ?? "null" })
+        parts.push(part)
+        break
+      default:
+        parts.push(part)
+    }
+  }
+  parts.push({
+    type: "finish",
+    reason: turn.finishReason,
+    usage: turn.usage,
+    ...(turn.extra === undefined ? {} : { extra: turn.extra })
+  })
+  return parts
+}
+
 /** The vectors of a batch of texts, in the order of the texts. */
 export const Embeddings = Schema.Struct({
   vectors: Schema.Array(Schema.Array(Schema.Finite)),

@@ -10,7 +10,7 @@ import { contextOverflow } from "../internal/ContextLength.ts"
 import { type HttpAnswer, invalidResponse, type Origin, originOf, type Target } from "../internal/Failure.ts"
 import { asRecord, asText, type JsonRecord, parseJson } from "../internal/Json.ts"
 import { rateLimits } from "../internal/RateLimitHeaders.ts"
-import { safeMessage } from "../openai-compatible/ErrorMap.ts"
+import { safeMessage } from "../internal/SafeMessage.ts"
 
 /** What a failure says, wherever it was found. */
 interface Failure {

@@ -4,7 +4,7 @@
  * The decisions of its wire are in `Codec.ts`, what its models accept in `Models.ts`. Malformed arguments of a tool
  * call are handed on as the text they are. A refusal is a `ContentFilterError` with stage `output`.
  */
-import { LLMError, type LLMProvider, type Request, type Response } from "@breakwater/core"
+import { LLMError, type LLMProvider, type Request, Response } from "@breakwater/core"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -13,7 +13,6 @@ import { originOf } from "../internal/Failure.ts"
 import { optionError } from "../internal/Options.ts"
 import { build, type Built, encoding, orFail, type ProviderOptions } from "../internal/ProviderOptions.ts"
 import { rateLimits } from "../internal/RateLimitHeaders.ts"
-import { turnParts } from "../openai-compatible/Codec.ts"
 import * as Answer from "./Answer.ts"
 import * as Codec from "./Codec.ts"
 import * as ErrorMap from "./ErrorMap.ts"
@@ -69,7 +68,7 @@ const stream =
         provider.http.stream(provider.url, json, target, {
           onWhole: (answer) => {
             const turn = Answer.decode(target, answer, trimmed)
-            return "_tag" in turn ? turn : turnParts(turn)
+            return "_tag" in turn ? turn : Response.partsOf(turn)
           },
           decoder: (head) => {
             const limits = rateLimits(head.headers, head.nowMs)
@@ -117,7 +116,8 @@ export const make = (
     const built = yield* build(options, {
       name: "anthropic",
       baseUrl: defaultBaseUrl,
-      keyHeader: "x-api-key",
+      keyHeader: (key) => ["x-api-key", key],
+      requiresKey: true,
       headers: {
         "anthropic-version": options.version ?? defaultVersion,
         ...(options.betas?.length ? { "anthropic-beta": options.betas.join(",") } : {})

@@ -9,7 +9,7 @@ import { LLMError } from "@breakwater/core"
 import { contextOverflow } from "../internal/ContextLength.ts"
 import { type HttpAnswer, invalidResponse, type Origin, originOf, type Target } from "../internal/Failure.ts"
 import { asArray, asRecord, asText, type JsonRecord, parseJson } from "../internal/Json.ts"
-import { safeMessage } from "../openai-compatible/ErrorMap.ts"
+import { safeMessage } from "../internal/SafeMessage.ts"
 
 interface Failure {
   readonly origin: Origin

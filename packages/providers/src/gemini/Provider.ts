@@ -3,7 +3,7 @@
  *
  * The decisions of its wire are in `Codec.ts`, what its models accept in `Models.ts`.
  */
-import type { LLMError, LLMProvider, Request, Response } from "@breakwater/core"
+import { type LLMError, type LLMProvider, type Request, Response } from "@breakwater/core"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -11,7 +11,6 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { originOf, type Target } from "../internal/Failure.ts"
 import { build, type Built, encoding, orFail, type ProviderOptions } from "../internal/ProviderOptions.ts"
-import { turnParts } from "../openai-compatible/Codec.ts"
 import * as Answer from "./Answer.ts"
 import * as Codec from "./Codec.ts"
 import * as ErrorMap from "./ErrorMap.ts"
@@ -70,7 +69,7 @@ const stream =
         return provider.http.stream(url, json, target, {
           onWhole: (answer) => {
             const turn = Answer.decode(target, answer, standIn)
-            return "_tag" in turn ? turn : turnParts(turn)
+            return "_tag" in turn ? turn : Response.partsOf(turn)
           },
           decoder: (head) => new GeminiDecoder({ origin: originOf(target, head), seed: standIn })
         })
@@ -100,7 +99,8 @@ export const make = (
     build(options, {
       name: "gemini",
       baseUrl: defaultBaseUrl,
-      keyHeader: "x-goog-api-key",
+      keyHeader: (key) => ["x-goog-api-key", key],
+      requiresKey: true,
       headers: {},
       capabilities: (model) => Models.capabilities(bareModel(model)),
       onFailure: ErrorMap.fromAnswer

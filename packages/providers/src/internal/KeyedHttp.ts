@@ -15,7 +15,7 @@ export interface KeyedHttpOptions {
   readonly keys: KeyPool
   readonly headers: Readonly<Record<string, string>>
   /** The header a key is sent in. */
-  readonly keyHeader: string
+  readonly keyHeader: (key: string) => readonly [name: string, value: string]
   readonly maxBodyBytes: number | undefined
   readonly maxEventBytes: number | undefined
   readonly onFailure: (target: Target, answer: HttpAnswer) => AttemptError
@@ -33,11 +33,26 @@ export interface KeyedHttp {
   ) => Stream.Stream<Response.StreamPart, AttemptError>
 }
 
+/** Shorter keys are placeholders for local servers ("ollama"), and words of their messages. */
+const shortestSecret = 12
+
+/** A failed answer without the key, should the server have repeated it. */
+const withoutKey = (answer: HttpAnswer, key: string | undefined): HttpAnswer =>
+  key === undefined || key.length < shortestSecret || !answer.text.includes(key)
+    ? answer
+    : { ...answer, text: answer.text.replaceAll(key, "[key]") }
+
 export const make = (options: KeyedHttpOptions): KeyedHttp => {
-  const { http, keyHeader, keys, onFailure } = options
+  const { http, keys } = options
+  const onFailure = (target: Target, answer: HttpAnswer, key: string | undefined): AttemptError =>
+    options.onFailure(target, withoutKey(answer, key))
+  const headersWith = (key: string): Readonly<Record<string, string>> => {
+    const [name, value] = options.keyHeader(key)
+    return { ...options.headers, [name]: value }
+  }
   const callOf = (url: string, body: string, target: Target, key: string | undefined): HttpCall => ({
     url,
-    headers: key === undefined ? options.headers : { ...options.headers, [keyHeader]: key },
+    headers: key === undefined ? options.headers : headersWith(key),
     body,
     target,
     ...(options.maxBodyBytes === undefined ? {} : { maxBodyBytes: options.maxBodyBytes }),
@@ -47,13 +62,13 @@ export const make = (options: KeyedHttpOptions): KeyedHttp => {
     post: (url, body, target) =>
       keys.use((key) =>
         Effect.flatMap(http.post(callOf(url, body, target, key)), (answer) =>
-          answer.status >= 200 && answer.status < 300 ? Effect.succeed(answer) : Effect.fail(onFailure(target, answer))
+          answer.status >= 200 && answer.status < 300 ? Effect.succeed(answer) : Effect.fail(onFailure(target, answer, key))
         )
       ),
     stream: (url, body, target, handlers) =>
       Stream.unwrap(
         keys.use((key) =>
-          http.open(callOf(url, body, target, key), { ...handlers, onFailure: (answer) => onFailure(target, answer) })
+          http.open(callOf(url, body, target, key), { ...handlers, onFailure: (answer) => onFailure(target, answer, key) })
         )
       )
   }

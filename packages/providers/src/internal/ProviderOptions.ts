@@ -11,7 +11,7 @@ import type { HttpAnswer, Target } from "./Failure.ts"
 import * as HttpCall from "./HttpCall.ts"
 import * as KeyedHttp from "./KeyedHttp.ts"
 import * as KeyPool from "./KeyPool.ts"
-import { checkBaseUrl, checkBytes, checkHeaders, checkKeys, checkName, optionError } from "./Options.ts"
+import { checkBaseUrl, checkBytes, checkDuration, checkHeaders, checkKeys, checkName } from "./Options.ts"
 
 export interface ProviderOptions {
   /** The first half of `provider/model`: not empty, without a slash. */
@@ -35,7 +35,9 @@ export interface ProviderOptions {
 export interface Defaults {
   readonly name: string
   readonly baseUrl: string
-  readonly keyHeader: string
+  /** The header a key is sent in. */
+  readonly keyHeader: (key: string) => readonly [name: string, value: string]
+  readonly requiresKey: boolean
   readonly headers: Readonly<Record<string, string>>
   readonly capabilities: (model: string) => Model.Capabilities
   readonly onFailure: (target: Target, answer: HttpAnswer) => LLMError.AttemptError
@@ -50,22 +52,6 @@ export interface Built {
   readonly http: KeyedHttp.KeyedHttp
 }
 
-const shown = (value: Duration.Input): string =>
-  Duration.isDuration(value)
-    ? Duration.format(value)
-    : typeof value === "object"
-      ? JSON.stringify(value)
-      : String(value)
-
-const checkSetAside = (value: Duration.Input | undefined): Effect.Effect<number, Config.ConfigError> => {
-  if (value === undefined) return Effect.succeed(KeyPool.defaultSetAsideMs)
-  const parsed = Duration.fromInput(value)
-  const millis = parsed._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
-  return millis > 0 && millis <= 86_400_000
-    ? Effect.succeed(millis)
-    : Effect.fail(optionError("keySetAside", shown(value), "a duration above zero, at most a day"))
-}
-
 /** Checks options over the `HttpClient` in the environment. Fails with a `ConfigError` that names the wrong one. */
 export const build = (
   options: ProviderOptions,
@@ -75,8 +61,12 @@ export const build = (
     const client = yield* HttpClient.HttpClient
     const name = yield* checkName(options.name ?? defaults.name)
     const baseUrl = yield* checkBaseUrl(options.baseUrl ?? defaults.baseUrl)
-    const keys = yield* checkKeys(options.apiKey, true)
+    const keys = yield* checkKeys(options.apiKey, defaults.requiresKey)
     const headers = yield* checkHeaders({ ...defaults.headers, ...options.headers })
+    const setAside =
+      options.keySetAside === undefined
+        ? KeyPool.defaultSetAsideMs
+        : yield* checkDuration("keySetAside", options.keySetAside, Duration.days(1))
     const { capabilities = defaults.capabilities } = options
     return {
       name,
@@ -84,7 +74,7 @@ export const build = (
       capabilities: typeof capabilities === "function" ? capabilities : () => capabilities,
       http: KeyedHttp.make({
         http: HttpCall.make(client),
-        keys: KeyPool.make(keys, yield* checkSetAside(options.keySetAside)),
+        keys: KeyPool.make(keys, setAside),
         headers,
         keyHeader: defaults.keyHeader,
         maxBodyBytes: yield* checkBytes("maxBodyBytes", options.maxBodyBytes),

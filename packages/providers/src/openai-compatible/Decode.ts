@@ -141,44 +141,6 @@ export const isOverflowText = (text: string): boolean =>
   /^.{0,80}(?:number of tokens to keep from the initial prompt is greater than the context length|Cannot truncate prompt with n_keep)/is
     .test(text)
 
-/** The parts a stream would have had, of an answer that came whole. */
-export const turnParts = (turn: Response.Turn): ReadonlyArray<Response.StreamPart> => {
-  const parts: Array<Response.StreamPart> = [{
-    type: "response-metadata",
-    ...(turn.id === undefined ? {} : { id: turn.id }),
-    ...(turn.model === undefined ? {} : { model: turn.model }),
-    ...(turn.limits === undefined ? {} : { limits: turn.limits })
-  }]
-  for (const part of turn.content) {
-    switch (part.type) {
-      case "text":
-        parts.push({ type: "text-delta", delta: part.text })
-        break
-      case "reasoning":
-        parts.push({
-          type: "reasoning-delta",
-          delta: part.text,
-          ...(part.metadata === undefined ? {} : { metadata: part.metadata })
-        })
-        break
-      case "tool-call":
-        parts.push({ type: "tool-params-start", id: part.id, name: part.name })
-        parts.push({ type: "tool-params-delta", id: part.id, delta: JSON.stringify(part.params) })
-        parts.push(part)
-        break
-      default:
-        parts.push(part)
-    }
-  }
-  parts.push({
-    type: "finish",
-    reason: turn.finishReason,
-    usage: turn.usage,
-    ...(turn.extra === undefined ? {} : { extra: turn.extra })
-  })
-  return parts
-}
-
 const floats = (text: string): ReadonlyArray<number> | undefined => {
   const bytes = Base64.decode(text)
   if (Result.isFailure(bytes) || bytes.success.length % 4 !== 0) return undefined

@@ -8,6 +8,7 @@ import { contextOverflow } from "../internal/ContextLength.ts"
 import { type HttpAnswer, invalidResponse, type Origin, originOf, type Target } from "../internal/Failure.ts"
 import { asArray, asRecord, asText, type JsonRecord, parseJson } from "../internal/Json.ts"
 import { rateLimits } from "../internal/RateLimitHeaders.ts"
+import { safeMessage } from "../internal/SafeMessage.ts"
 
 type AttemptError = LLMError.AttemptError
 
@@ -20,14 +21,6 @@ interface Said {
   readonly status: number | undefined
   readonly parameter: string | undefined
   readonly error: JsonRecord
-}
-
-const secret = /\b(?:sk|pk|rk|hf|gsk|xai|nvapi|AIza)[-_A-Za-z0-9*]{6,}/g
-
-/** A provider's sentence, cut, and without anything that looks like a key. */
-export const safeMessage = (message: string): string => {
-  const clean = message.replaceAll(secret, "[key]").replaceAll(/\s+/g, " ").trim()
-  return clean.length > 300 ? clean.slice(0, 297) + "..." : clean
 }
 
 const codeTexts = (error: JsonRecord): ReadonlyArray<string> => {

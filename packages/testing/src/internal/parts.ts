@@ -1,5 +1,5 @@
 /** From a whole turn to the parts of a stream, and back. */
-import type { Response, Usage } from "@breakwater/core"
+import { Response, type Usage } from "@breakwater/core"
 
 type StreamPart = Response.StreamPart
 type Turn = Response.Turn
@@ -13,46 +13,18 @@ export const usageOf = (answerCharacters: number): Usage.Usage => ({
   outputTokens: Math.ceil(answerCharacters / 4)
 })
 
-/** The parts a provider would stream for a turn. */
-export const partsOfTurn = (turn: Turn): ReadonlyArray<StreamPart> => {
-  const parts: Array<StreamPart> = []
-  if (turn.id !== undefined || turn.model !== undefined || turn.limits !== undefined) {
-    parts.push({
-      type: "response-metadata",
-      ...(turn.id === undefined ? {} : { id: turn.id }),
-      ...(turn.model === undefined ? {} : { model: turn.model }),
-      ...(turn.limits === undefined ? {} : { limits: turn.limits })
-    })
-  }
-  for (const content of turn.content) {
-    switch (content.type) {
-      case "text":
-        for (const delta of words(content.text)) parts.push({ type: "text-delta", delta })
-        break
-      case "reasoning":
-        parts.push({
-          type: "reasoning-delta",
-          delta: content.text,
-          ...(content.metadata === undefined ? {} : { metadata: content.metadata })
-        })
-        break
-      case "tool-call":
-        parts.push({ type: "tool-params-start", id: content.id, name: content.name })
-        parts.push({ type: "tool-params-delta", id: content.id, delta: JSON.stringify(content.params) ?? "null" })
-        parts.push(content)
-        break
+/** The parts a provider would stream for a turn: its text word by word, and no metadata where there is none. */
+export const partsOfTurn = (turn: Turn): ReadonlyArray<StreamPart> =>
+  Response.partsOf(turn).flatMap((part): ReadonlyArray<StreamPart> => {
+    switch (part.type) {
+      case "text-delta":
+        return words(part.delta).map((delta) => ({ type: "text-delta", delta }))
+      case "response-metadata":
+        return Object.keys(part).length === 1 ? [] : [part]
       default:
-        parts.push(content)
+        return [part]
     }
-  }
-  parts.push({
-    type: "finish",
-    reason: turn.finishReason,
-    usage: turn.usage,
-    ...(turn.extra === undefined ? {} : { extra: turn.extra })
   })
-  return parts
-}
 
 /** The text among parts. */
 export const textOfParts = (parts: ReadonlyArray<StreamPart>): string => {

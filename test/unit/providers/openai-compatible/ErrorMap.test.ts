@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs"
 import type { AnswerContext } from "../../../../packages/providers/src/openai-compatible/Answer.ts"
 import { decodeChat } from "../../../../packages/providers/src/openai-compatible/Decode.ts"
 import * as ErrorMap from "../../../../packages/providers/src/openai-compatible/ErrorMap.ts"
+import { safeMessage } from "../../../../packages/providers/src/internal/SafeMessage.ts"
 
 interface Row {
   readonly name: string
@@ -59,7 +60,7 @@ describe("each row of the table", () => {
 
 describe("messages", () => {
   it("are cut, and keys in them are hidden", () => {
-    const said = ErrorMap.safeMessage("The key sk-proj-ABC123def456 and hf_abcdefghij are bad " + "x".repeat(1000))
+    const said = safeMessage("The key sk-proj-ABC123def456 and hf_abcdefghij are bad " + "x".repeat(1000))
     assert.strictEqual(said.length, 300)
     assert.include(said, "The key [key] and [key] are bad")
   })
