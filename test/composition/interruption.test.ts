@@ -17,7 +17,7 @@ const ledger = () => {
   const outcomes: Array<Attempt.AttemptOutcome["_tag"]> = []
   const admit: Attempt.Admit = () =>
     Effect.andThen(
-      Effect.sleep(5),
+      Effect.interruptible(Effect.sleep(5)),
       Effect.sync((): Attempt.Settle => {
         counts.admitted++
         return (outcome) => {

@@ -49,7 +49,9 @@ export type AttemptOutcome =
 export type Settle = (outcome: AttemptOutcome) => void
 
 /**
- * Decides whether an attempt may be made now. May wait (interruptibly), may fail. What it took before it
- * answered is its own to give back if it is interrupted; what it answered with is settled by the pipeline.
+ * Decides whether an attempt may be made now: succeeds with what is to be settled afterwards, or fails.
+ *
+ * It is run where it cannot be interrupted, so that no admission is lost on its way to the attempt. One that waits
+ * makes its own wait interruptible (`Effect.interruptible`), and gives back what it took if that is interrupted.
  */
 export type Admit = (call: AttemptCall) => Effect.Effect<Settle, AttemptError>

@@ -10,17 +10,17 @@ import { type AttemptError, isLLMError, RequestTimeoutError } from "../errors/LL
 import * as Timeout from "../policy/Timeout.ts"
 import type { ActiveAttempt, Run } from "./Run.ts"
 
-/** Asks the admission policies, outermost first; waits are interruptible. Each one's `Settle` is kept. */
-export const admit = (
-  run: Run,
-  active: ActiveAttempt,
-  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-): Effect.Effect<void, AttemptError> => {
+/**
+ * Asks the admission policies, outermost first, and keeps each one's `Settle`. To be run where it cannot be
+ * interrupted, so that nothing is lost between an admission and its keeping; the policies make their own waits
+ * interruptible.
+ */
+export const admit = (run: Run, active: ActiveAttempt): Effect.Effect<void, AttemptError> => {
   const admits = run.options.settings.admits
   const from = (index: number): Effect.Effect<void, AttemptError> =>
     index === admits.length
       ? Effect.void
-      : Effect.flatMap(restore(admits[index]!(active.call)), (settle) => {
+      : Effect.flatMap(admits[index]!(active.call), (settle) => {
         active.settles.push(settle)
         return from(index + 1)
       })
@@ -82,7 +82,7 @@ export const runAttempt = <A extends { readonly usage: Usage; readonly model?: s
   const admitted = run.options.settings.admits.length === 0
     ? bounded
     : Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(admit(run, active, restore), () => restore(bounded))
+      Effect.flatMap(admit(run, active), () => restore(bounded))
     )
   return Effect.onExitPrimitive(admitted, (exit) => {
     endWhole(run, active, exit)

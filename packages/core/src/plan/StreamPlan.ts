@@ -173,7 +173,7 @@ class StreamRun {
     })
     const admitted = run.options.settings.admits.length === 0
       ? send
-      : Effect.uninterruptibleMask((restore) => Effect.flatMap(admit(run, active, restore), () => send))
+      : Effect.uninterruptible(Effect.flatMap(admit(run, active), () => send))
     return Effect.catch(admitted, (error) => this.replace(this.open!, run.located(active, error)))
   }
 
