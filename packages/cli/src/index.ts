@@ -1,1 +1,1 @@
-export {}
+export * as Breakwater from "./Breakwater.ts"

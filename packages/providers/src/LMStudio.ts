@@ -3,7 +3,7 @@
  *
  * It answers a prompt that does not fit with an error text in a successful answer; that is a `ContextLengthError` here.
  */
-import { always, preset, type PresetOptions } from "./internal/Preset.ts"
+import { always, preset, type PresetModule, type PresetOptions } from "./internal/Preset.ts"
 
 export type Options = PresetOptions
 
@@ -18,13 +18,13 @@ const module = preset({
 })
 
 /** Makes the provider. Fails with a `ConfigError` that names the wrong option. */
-export const make = module.make
+export const make: PresetModule["make"] = module.make
 
 /** The provider as a Layer, from options. */
-export const layer = module.layer
+export const layer: PresetModule["layer"] = module.layer
 
 /**
  * The provider as a Layer, its key read from `LMSTUDIO_API_KEY` (several with commas between) and its address from
  * `LMSTUDIO_BASE_URL`, if the options do not have them.
  */
-export const layerConfig = module.layerConfig
+export const layerConfig: PresetModule["layerConfig"] = module.layerConfig

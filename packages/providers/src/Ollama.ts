@@ -4,7 +4,7 @@
  * It cuts a prompt that does not fit without a word; set `capabilities.contextWindow` to what the server has been
  * given (`num_ctx`), so that the context policy can fit the prompt before it is sent.
  */
-import { always, preset, type PresetOptions } from "./internal/Preset.ts"
+import { always, preset, type PresetModule, type PresetOptions } from "./internal/Preset.ts"
 
 export type Options = PresetOptions
 
@@ -18,13 +18,13 @@ const module = preset({
 })
 
 /** Makes the provider. Fails with a `ConfigError` that names the wrong option. */
-export const make = module.make
+export const make: PresetModule["make"] = module.make
 
 /** The provider as a Layer, from options. */
-export const layer = module.layer
+export const layer: PresetModule["layer"] = module.layer
 
 /**
  * The provider as a Layer, its key read from `OLLAMA_API_KEY` (several with commas between) and its address from
  * `OLLAMA_BASE_URL`, if the options do not have them.
  */
-export const layerConfig = module.layerConfig
+export const layerConfig: PresetModule["layerConfig"] = module.layerConfig

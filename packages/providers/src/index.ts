@@ -1,5 +1,6 @@
 export * as Anthropic from "./Anthropic.ts"
 export * as Azure from "./Azure.ts"
+export * as Catalog from "./Catalog.ts"
 export * as Gemini from "./Gemini.ts"
 export * as Groq from "./Groq.ts"
 export * as HttpPool from "./HttpPool.ts"

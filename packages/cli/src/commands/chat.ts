@@ -1,0 +1,184 @@
+/** `breakwater chat`: asks, streams the answer, and shows what the policies did. */
+import { type Call, Events, LLM, Message, type Usage } from "@breakwater/core"
+import { Catalog, HttpPool } from "@breakwater/providers"
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { type AttemptJson, attemptsJson } from "../Attempts.ts"
+import { Ended, type Report, reportCause, SettingError } from "../Failure.ts"
+import { eventLine } from "../render/Events.ts"
+import { flags, type Given, load, withFlags } from "../Settings.ts"
+import { readStdin, stderr, stdout } from "../Terminal.ts"
+
+/** What `--json` prints. */
+interface ChatJson {
+  readonly text: string
+  readonly model: string | null
+  readonly target: string | null
+  readonly attempts: ReadonlyArray<AttemptJson>
+  readonly usage: Usage.Usage | null
+  readonly error?: Report
+}
+
+interface Input {
+  readonly prompt: Option.Option<string>
+  readonly system: Option.Option<string>
+  readonly verbose: boolean
+  readonly json: boolean
+  readonly given: Given
+}
+
+/** What is known of a call so far. */
+class Answer {
+  text = ""
+  model: string | null = null
+  target: string | null = null
+  usage: Usage.Usage | null = null
+  attempts: ReadonlyArray<Call.AttemptRecord> = []
+
+  take(part: Call.LLMStreamPart): void {
+    if (part.type === "text-delta") this.text += part.delta
+    else if (part.type === "response-metadata" && part.model !== undefined) this.model = part.model
+    else if (part.type === "target") this.target = part.target
+    else if (part.type === "finish") {
+      this.target = part.target
+      this.usage = part.usage
+    }
+  }
+
+  json(error: Report | undefined): ChatJson {
+    const answered = error === undefined
+    return {
+      text: this.text,
+      model: answered ? (this.model ?? this.target?.slice(this.target.indexOf("/") + 1) ?? null) : this.model,
+      target: answered ? this.target : null,
+      attempts: attemptsJson(this.attempts),
+      usage: this.usage,
+      ...(error === undefined ? {} : { error })
+    }
+  }
+}
+
+const readPrompt = (prompt: Option.Option<string>): Effect.Effect<string, SettingError> =>
+  Effect.gen(function* () {
+    if (Option.isNone(prompt)) {
+      return yield* Effect.fail(
+        new SettingError({ message: 'PROMPT is missing; as in breakwater chat "Hello", or - to read it from stdin' })
+      )
+    }
+    const text = prompt.value === "-" ? (yield* readStdin).trim() : prompt.value
+    return text.trim() === ""
+      ? yield* Effect.fail(
+          new SettingError({ message: `PROMPT is empty${prompt.value === "-" ? ": nothing came from stdin" : ""}` })
+        )
+      : text
+  })
+
+const ask = (input: Input, answer: Answer, onText: (text: string) => void) =>
+  Effect.gen(function* () {
+    const { options } = yield* load()
+    if (options.targets.length === 0) {
+      return yield* Effect.fail(
+        new SettingError({ message: "--model or LLM_MODEL is missing; as in --model openai/gpt-4.1-mini" })
+      )
+    }
+    const question = yield* readPrompt(input.prompt)
+    const prompt = Option.isSome(input.system)
+      ? [Message.system(input.system.value), Message.user(question)]
+      : [Message.user(question)]
+    const layer = LLM.layer(options).pipe(
+      Layer.provide([LLM.layerNoPolicies, Catalog.layerConfig]),
+      Layer.provide(HttpPool.layer())
+    )
+    const call = Stream.runForEach(LLM.stream({ prompt }), (part) =>
+      Effect.sync(() => {
+        answer.take(part)
+        if (part.type === "text-delta") onText(part.delta)
+      })
+    )
+    yield* Effect.provide(call, layer)
+  }).pipe(withFlags(input.given))
+
+const run = (input: Input): Effect.Effect<void, Ended> =>
+  Effect.gen(function* () {
+    const out = stdout()
+    const err = stderr()
+    const answer = new Answer()
+    let atLineStart = true
+    const onText = (text: string): void => {
+      if (input.json || text === "") return
+      out.write(text)
+      atLineStart = text.endsWith("\n")
+    }
+    const endLine = (): void => {
+      if (!atLineStart) out.write("\n")
+      atLineStart = true
+    }
+    const listen = Events.listen((event) => {
+      if (event.type === "request-finished") answer.attempts = event.attempts
+      const line = input.verbose ? eventLine(event, err.style) : undefined
+      if (line === undefined) return
+      // Where both are the same terminal, an event does not begin in the middle of the answer's line.
+      if (out.isTerminal && err.isTerminal) endLine()
+      err.write(`${err.style.dim("│")} ${line}\n`)
+    })
+    const exit = yield* Effect.exit(listen(ask(input, answer, onText)))
+    endLine()
+    const error = Exit.isFailure(exit) ? reportCause(exit.cause) : undefined
+    if (Exit.isFailure(exit) && error === undefined) return yield* Effect.interrupt
+    if (input.json) out.write(`${JSON.stringify(answer.json(error))}\n`)
+    else if (error !== undefined) err.write(`${err.style.red("error")} ${error.tag}: ${error.message}\n`)
+    if (error !== undefined) return yield* Effect.fail(new Ended({ code: 1 }))
+  })
+
+export const chat = Command.make(
+  "chat",
+  {
+    prompt: Argument.String("prompt").pipe(
+      Argument.withDescription("What to ask; - reads it from stdin"),
+      Argument.optional
+    ),
+    system: Flag.String("system").pipe(
+      Flag.withMetavar("text"),
+      Flag.withDescription("The system message"),
+      Flag.optional
+    ),
+    verbose: Flag.Boolean("verbose").pipe(
+      Flag.withAlias("v"),
+      Flag.withDescription("Show on stderr what the policies do, attempt by attempt"),
+      Flag.withDefault(false)
+    ),
+    json: Flag.Boolean("json").pipe(
+      Flag.withDescription("Print one JSON object with the answer, its attempts and the error, if any"),
+      Flag.withDefault(false)
+    ),
+    given: flags
+  },
+  run
+).pipe(
+  Command.withDescription(
+    "Ask a model and stream its answer. Settings come from flags, then from LLM_* variables, then from the preset. " +
+      "The exit code is 0 if there is an answer, 1 if not, 130 after Ctrl-C."
+  ),
+  Command.withShortDescription("Ask a model and stream its answer"),
+  Command.withExamples([
+    {
+      command: 'breakwater chat "Why is the sea salty?" --model openai/gpt-4.1-mini',
+      description: "With OPENAI_API_KEY set"
+    },
+    {
+      command: 'breakwater chat "Hello" -m openai/gpt-4.1-mini --fallback anthropic/claude-haiku-4-5 --verbose',
+      description: "Another provider if the first one fails, and what happened"
+    },
+    {
+      command: 'breakwater chat "Hello" --base-url http://localhost:1234/v1 --model qwen3',
+      description: "A local server"
+    },
+    { command: 'git diff | breakwater chat - --system "Review this." --json', description: "From stdin, for a script" }
+  ])
+)
