@@ -32,7 +32,7 @@ import * as Bulkhead from "./policy/Bulkhead.ts"
 import * as CircuitBreaker from "./policy/CircuitBreaker.ts"
 import * as ResponseCache from "./policy/ResponseCache.ts"
 import * as TokenQuota from "./policy/TokenQuota.ts"
-import { type PresetName, presets } from "./Presets.ts"
+import { policies, type PresetName, presets } from "./Presets.ts"
 
 /** What the service offers. Every method goes through the whole pipeline. */
 export interface LLMService {
@@ -69,7 +69,7 @@ export const layer = (
 ): Layer.Layer<LLM, Config.ConfigError, Pipeline.PipelineServices> => Layer.effect(LLM, Pipeline.make(options))
 
 /**
- * Builds the service with the settings and policies of a preset. Options given beside it win over the preset.
+ * Builds the service with the settings and policies of a preset ({@link layerPolicies}). Options given beside it win.
  *
  * **Example** (A resilient call, with a provider that answers from a script)
  *
@@ -92,7 +92,7 @@ export const layerPreset = (
   name: PresetName,
   options: Pipeline.PipelineOptions
 ): Layer.Layer<LLM, Config.ConfigError, Providers> =>
-  layer({ ...presets[name], ...options }).pipe(Layer.provide(layerNoPolicies))
+  layer({ ...presets[name], ...options }).pipe(Layer.provide(layerPolicies(name)))
 
 /**
  * Builds the service from the `LLM_*` variables, with options given here winning over them.
@@ -102,6 +102,22 @@ export const layerConfig = (
   options?: Partial<Pipeline.PipelineOptions>
 ): Layer.Layer<LLM, Config.ConfigError, Pipeline.PipelineServices> =>
   Layer.unwrap(Effect.map(Environment.load, (fromEnvironment) => layer({ ...fromEnvironment, ...options })))
+
+/**
+ * The policies of a preset: a circuit breaker for each target, and a quota that learns the provider's limits and keeps
+ * still for as long as a refusal says. Cache, budget and bulkhead are left out: nobody but the program can say what may
+ * be cached, spent, or done at once.
+ */
+export const layerPolicies = (
+  name: PresetName
+): Layer.Layer<Exclude<Pipeline.PipelineServices, Providers>, Config.ConfigError> =>
+  Layer.mergeAll(
+    CircuitBreaker.layer(policies[name].breaker),
+    TokenQuota.layer(policies[name].quota),
+    Bulkhead.layerNoop,
+    ResponseCache.layerNoop,
+    Budget.layerNoop
+  )
 
 /** None of the policies that have a state of their own: no breaker, quota, bulkhead, cache or budget. */
 export const layerNoPolicies: Layer.Layer<Exclude<Pipeline.PipelineServices, Providers>> = Layer.mergeAll(

@@ -2,8 +2,10 @@
  * Named settings for the common kinds of use: the one place where they stand.
  */
 import type { PipelineOptions } from "./Pipeline.ts"
+import type * as CircuitBreaker from "./policy/CircuitBreaker.ts"
 import * as Retry from "./policy/Retry.ts"
 import * as Timeout from "./policy/Timeout.ts"
+import type * as TokenQuota from "./policy/TokenQuota.ts"
 
 /**
  * - `interactive`: somebody waits for the answer. Two retries, no wait above ten seconds, two minutes in all.
@@ -41,6 +43,20 @@ export const presets: { readonly [Name in PresetName]: Preset } = {
     streamPolicy: "fail",
     strict: true
   }
+}
+
+/** The policies with a state of their own, as a preset builds them. */
+export interface PresetPolicies {
+  readonly breaker: CircuitBreaker.Options
+  /** Limits are learned from the provider; a call that would wait longer than `maxWait` fails over instead. */
+  readonly quota: TokenQuota.Options
+}
+
+export const policies: { readonly [Name in PresetName]: PresetPolicies } = {
+  interactive: { breaker: {}, quota: { maxWait: "2 seconds" } },
+  highThroughput: { breaker: {}, quota: { maxWait: "30 seconds" } },
+  batch: { breaker: {}, quota: { maxWait: "2 minutes" } },
+  strict: { breaker: {}, quota: { maxWait: "10 seconds" } }
 }
 
 export const names = Object.keys(presets) as ReadonlyArray<PresetName>
