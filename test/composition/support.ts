@@ -1,5 +1,5 @@
 /** A pipeline over scripted providers, for the tests of how the parts work together. */
-import { Bulkhead, CircuitBreaker, LLM, LLMProvider, Pipeline, TokenQuota } from "@breakwater/core"
+import { type Bulkhead, type CircuitBreaker, LLM, LLMProvider, Pipeline, type TokenQuota } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import type { Model } from "@breakwater/core"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 import { LLM } from "@breakwater/core"
-import { ScriptedProvider } from "@breakwater/testing"
+import type { ScriptedProvider } from "@breakwater/testing"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -44,7 +44,7 @@ describe("generateObject", () => {
       assert.strictEqual(calls.length, 2)
       const request = calls[1]!.request
       const last = "messages" in request ? request.messages.at(-1)?.content : undefined
-      assert.include(String(last), "lines[0].cents")
+      assert.include(JSON.stringify(last), "lines[0].cents")
     }))
 
   it.effect("fails with the issues and the raw text when the repairs are used up", () =>

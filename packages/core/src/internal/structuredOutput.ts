@@ -1,7 +1,7 @@
 /**
  * Reading an object out of an answer, and asking again for one that does not fit.
  */
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { LLMResponse } from "../domain/Call.ts"
 import { assistant, type Message, user } from "../domain/Message.ts"
