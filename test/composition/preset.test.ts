@@ -27,7 +27,7 @@ describe("the policies of a preset", () => {
     Effect.gen(function*() {
       let healthy = false
       const { ask, first } = yield* preset(() => healthy ? "from a" : down, ["from b"])
-      for (let i = 0; i < 4; i++) assert.strictEqual((yield* inVirtualTime(ask)).text, "from b")
+      for (let i = 0; i < 4; i++) assert.strictEqual((yield* inVirtualTime(ask, 100, "1 second")).text, "from b")
       const asked = (yield* first.counts).calls
       assert.isAtMost(asked, 12)
       const answer = yield* ask

@@ -2,6 +2,7 @@
 import { type Bulkhead, type CircuitBreaker, LLM, LLMProvider, Pipeline, type TokenQuota } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import type { Model } from "@breakwater/core"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -44,13 +45,17 @@ export const setup = (
     }
   })
 
-/** Runs an effect in virtual time, ten seconds a step, as far as it takes. */
-export const inVirtualTime = <A, E, R>(effect: Effect.Effect<A, E, R>, steps = 100): Effect.Effect<A, E, R> =>
+/** Runs an effect in virtual time, step by step, as far as it takes. */
+export const inVirtualTime = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  steps = 100,
+  step: Duration.Input = "10 seconds"
+): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
     const fiber = yield* Effect.forkChild(effect)
     for (let i = 0; i < steps && fiber.pollUnsafe() === undefined; i++) {
       yield* Effect.yieldNow
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust(step)
     }
     return yield* Fiber.join(fiber)
   })

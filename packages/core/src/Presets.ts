@@ -8,7 +8,7 @@ import * as Timeout from "./policy/Timeout.ts"
 import type * as TokenQuota from "./policy/TokenQuota.ts"
 
 /**
- * - `interactive`: somebody waits for the answer. Two retries, no wait above ten seconds, two minutes in all.
+ * - `interactive`: somebody waits for the answer. Two retries, no wait above ten seconds, three minutes in all.
  * - `highThroughput`: many calls at once. Five retries, five minutes in all.
  * - `batch`: nobody waits. Ten retries, whole answers only, an hour in all.
  * - `strict`: regulated use. The first target answers or nobody does.

@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Usage } from "../domain/Usage.ts"
-import { type AttemptError, isLLMError, RequestTimeoutError } from "../errors/LLMError.ts"
+import { type AttemptError, RequestTimeoutError } from "../errors/LLMError.ts"
 import * as Timeout from "../policy/Timeout.ts"
 import type { ActiveAttempt, Run } from "./Run.ts"
 
@@ -35,14 +35,18 @@ export const errorOf = (cause: Cause.Cause<AttemptError>): AttemptError | undefi
   return undefined
 }
 
-/** Milliseconds that an attempt may take: its own limit, or what is left of the whole call. */
-export const attemptLimitMs = (run: Run, active: ActiveAttempt): number => {
+/**
+ * Milliseconds that an attempt may take: its own limit, or what is left of the whole call. A stream has an own limit
+ * only where that follows the length of the answer.
+ */
+export const attemptLimitMs = (run: Run, active: ActiveAttempt, kind: "whole" | "stream"): number => {
+  const { dynamic, limits } = run.options.settings
   const left = run.deadlineMs - active.startedMs
   const request = active.call.request
-  const own = run.options.settings.dynamic !== undefined && "messages" in request
-    ? run.options.settings.dynamic.limitMs(active.target.id, request.messages.length, request.maxTokens)
-    : run.options.settings.limits.attempt
-  return Math.min(own, left)
+  if (dynamic !== undefined && "messages" in request) {
+    return Math.min(left, dynamic.limitMs(active.target.id, request.messages.length, request.maxTokens))
+  }
+  return kind === "stream" ? left : Math.min(left, limits.attempt)
 }
 
 /** The error for an attempt that was cut off: its own limit, or the whole call's. */
@@ -68,7 +72,7 @@ export const runAttempt = <A extends { readonly usage: Usage; readonly model?: s
   send: Effect.Effect<A, AttemptError>
 ): Effect.Effect<A, AttemptError> => {
   const bounded = Effect.suspend(() => {
-    const limitMs = attemptLimitMs(run, active)
+    const limitMs = attemptLimitMs(run, active, "whole")
     if (limitMs <= 0) return Effect.fail(run.deadlineExceeded())
     active.sent = true
     const traced = active.observer === undefined ? send : active.observer.within(send)
@@ -113,6 +117,3 @@ const endWhole = (
 
 const limitsOf = (answer: object): { readonly limits?: NonNullable<unknown> } =>
   "limits" in answer && answer.limits !== undefined ? { limits: answer.limits as NonNullable<unknown> } : {}
-
-/** Whether a value is an error the plan can act on. */
-export const isAttemptError = (u: unknown): u is AttemptError => isLLMError(u) && u._tag !== "AllTargetsFailedError"

@@ -10,7 +10,7 @@ import * as Channel from "effect/Channel"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Pull from "effect/Pull"
+import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CompletePart, LLMStreamPart, Progress, StreamPolicy } from "../domain/Call.ts"
@@ -46,16 +46,25 @@ type Upstream = Pull.Pull<ReadonlyArray<StreamPart>, AttemptError>
  */
 const drainMs = 50
 
-/** Runs attempts until one finishes, handing its parts on as they come. */
+/**
+ * Runs attempts until one finishes, handing its parts on as they come.
+ *
+ * What `Stream.transformPullBracket` does, but that a pull that succeeds pays for one frame and nothing else.
+ */
 export const runStream = (make: () => StreamPlanOptions): Stream.Stream<LLMStreamPart, LLMError> =>
-  Stream.transformPullBracket(
-    Stream.empty as Stream.Stream<never>,
-    (_pull, _scope, scope) =>
-      Effect.flatMap(Effect.sync(() => new StreamRun(make())), (state) =>
-        Effect.as(
+  Stream.fromChannel(
+    Channel.fromTransform((_upstream: Pull.Pull<unknown, unknown, unknown>, outer) =>
+      Effect.suspend(() => {
+        const state = new StreamRun(make())
+        const scope = Scope.forkUnsafe(outer)
+        const close = (exit: Exit.Exit<unknown, LLMError | Cause.Done>): Effect.Effect<void> | undefined =>
+          exit._tag === "Success" ? undefined : Scope.close(scope, Pull.doneExitFromCause(exit.cause))
+        return Effect.as(
           Scope.addFinalizerExit(scope, (exit) => state.abandon(exit)),
-          state.pull
-        ))
+          Effect.onExitPrimitive(state.pull, close)
+        )
+      })
+    )
   )
 
 /** One attempt of a stream, from its admission to its end. */
@@ -64,6 +73,8 @@ interface OpenAttempt {
   readonly scope: Scope.Closeable
   readonly watch: PullWatch.PullWatch<AttemptError>
   readonly upstream: Upstream
+  /** One pull of `upstream`, watched, and what follows from its end. Built once: it is run for every pull. */
+  readonly next: Pull.Pull<Parts, LLMError>
   /** How the attempt came to go on from an earlier one, if it did. */
   readonly method: "prefill" | "restart" | undefined
   readonly joiner: Continuation.Joiner | undefined
@@ -121,13 +132,17 @@ class StreamRun {
     if (this.finished) return this.drain()
     const open = this.open
     if (open === undefined) return Effect.flatMap(this.start(), () => this.pull)
-    return Effect.matchCauseEffect(open.watch.run(open.upstream), {
-      onSuccess: (parts) => this.accept(open, parts),
-      onFailure: (cause): Pull.Pull<Parts, LLMError> => {
-        const error = brokenBy(cause)
-        return error === undefined ? Effect.failCause(cause as Cause.Cause<never>) : this.recover(open, error)
-      }
-    })
+    return open.next
+  }
+
+  /** What follows from the end of a pull. */
+  private pulled(
+    open: OpenAttempt,
+    exit: Exit.Exit<ReadonlyArray<StreamPart>, AttemptError | Cause.Done>
+  ): Pull.Pull<Parts, LLMError> {
+    if (exit._tag === "Success") return this.accept(open, exit.value)
+    const error = brokenBy(exit.cause)
+    return error === undefined ? Effect.failCause(exit.cause as Cause.Cause<never>) : this.recover(open, error)
   }
 
   // --- opening an attempt -------------------------------------------------------------------------------------
@@ -149,11 +164,12 @@ class StreamRun {
     }
     const scope = Scope.makeUnsafe()
     const open = (watch: PullWatch.PullWatch<AttemptError>, upstream: Upstream): void => {
-      this.open = {
+      const attempt: OpenAttempt = {
         active,
         scope,
         watch,
         upstream,
+        next: watch.runTo(upstream, (exit) => this.pulled(attempt, exit)),
         method,
         joiner,
         metadata: undefined,
@@ -161,11 +177,12 @@ class StreamRun {
         characters: 0,
         announced: false
       }
+      this.open = attempt
     }
     // Registered before anything is acquired, so that an interruption finds what to give back.
     open(PullWatch.none, Effect.never)
     const send = Effect.suspend(() => {
-      const totalMs = attemptLimitMs(run, active)
+      const totalMs = attemptLimitMs(run, active, "stream")
       if (totalMs <= 0) return Effect.fail(run.deadlineExceeded())
       active.sent = true
       open(this.watchFor(active, totalMs), connect(target.provider.stream(request), scope, active))

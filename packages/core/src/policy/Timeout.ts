@@ -31,7 +31,10 @@ export interface Options {
   readonly firstToken?: Duration.Input
   /** Waiting for the next content of a stream. Keep-alives and empty deltas are not content. */
   readonly idle?: Duration.Input
-  /** One attempt, from its start to its end. A new attempt begins anew. */
+  /**
+   * One attempt that answers as a whole, from its start to its end. A new attempt begins anew. A stream shows that it
+   * is alive, and is bounded by `firstToken`, `idle` and `total` instead.
+   */
   readonly attempt?: Duration.Input
   /** The whole call: all attempts and waits. */
   readonly total?: Duration.Input
@@ -61,7 +64,7 @@ const seconds = (connect: number, firstToken: number, idle: number, attempt: num
 export const presets = {
   default: seconds(10, 30, 30, 120, 300),
   /** Somebody is waiting. */
-  interactive: seconds(10, 15, 15, 60, 120),
+  interactive: seconds(10, 15, 15, 60, 180),
   highThroughput: seconds(10, 30, 30, 120, 300),
   /** Nobody is waiting. */
   batch: seconds(10, 120, 60, 600, 3600)
@@ -179,11 +182,10 @@ const watched = <A, E, R, E2>(
     upstream = pull
     return pull
   })
-  const note = (parts: Parts<A>): Parts<A> => {
-    if (isContent === undefined || parts.some(isContent)) watch.content()
-    return parts
-  }
-  return Effect.suspend(() => Effect.map(watch.run(upstream ?? open), note))
+  return watch.runTo(Effect.suspend(() => upstream ?? open), (exit) => {
+    if (exit._tag === "Success" && (isContent === undefined || exit.value.some(isContent))) watch.content()
+    return exit
+  })
 }
 
 /**

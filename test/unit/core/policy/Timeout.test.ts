@@ -171,7 +171,7 @@ describe("limits", () => {
     const limits = ({ attempt, firstToken, idle, total }: Timeout.Limits) => [firstToken, idle, attempt, total]
     expect(limits(Timeout.make())).toEqual([30_000, 30_000, 120_000, 300_000])
     expect(limits(Timeout.make(Timeout.presets.highThroughput))).toEqual([30_000, 30_000, 120_000, 300_000])
-    expect(limits(Timeout.make(Timeout.presets.interactive))).toEqual([15_000, 15_000, 60_000, 120_000])
+    expect(limits(Timeout.make(Timeout.presets.interactive))).toEqual([15_000, 15_000, 60_000, 180_000])
     expect(limits(Timeout.make(Timeout.presets.batch))).toEqual([120_000, 60_000, 600_000, 3_600_000])
     expect(Timeout.make({ idle: Duration.infinity }).idle).toBe(Infinity)
     expect(Timeout.describe(Timeout.make({ idle: Duration.infinity, dynamic: {} })))
