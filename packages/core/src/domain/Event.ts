@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import type { AttemptError, LLMError } from "../errors/LLMError.ts"
+import type { Cached } from "./Cache.ts"
 import type { AttemptRecord } from "./Call.ts"
 import type { Usage } from "./Usage.ts"
 
@@ -148,6 +149,22 @@ export interface LimitStoreFailed {
   readonly handled: "fail-closed" | "fail-open" | "local"
 }
 
+/** A store that limiters share failed: until it is back it is not asked, and `mode` says what is done instead. */
+export interface StoreLost {
+  readonly type: "store-lost"
+  readonly store: string
+  readonly mode: "fail-closed" | "fail-open" | "local"
+  readonly error: LLMError
+}
+
+/** A store that was lost answers again. */
+export interface StoreRecovered {
+  readonly type: "store-recovered"
+  readonly store: string
+  readonly mode: "fail-closed" | "fail-open" | "local"
+  readonly lostMs: number
+}
+
 /** A provider refused for its rate limit: nothing is sent to the target for a while. */
 export interface QuotaPaused {
   readonly type: "quota-paused"
@@ -177,10 +194,131 @@ export interface LimitAdapted {
   readonly to: number
 }
 
+interface OfBulkhead {
+  readonly key: string
+  /** The attempt, where there is one. */
+  readonly requestId?: string
+  readonly attempt?: number
+}
+
+/** A bulkhead had no free slot: the call waits. */
+export interface BulkheadQueued extends OfBulkhead {
+  readonly type: "bulkhead-queued"
+  /** Calls waiting, this one included. */
+  readonly queued: number
+}
+
+/** A call that waited got its slot. */
+export interface BulkheadWaited extends OfBulkhead {
+  readonly type: "bulkhead-waited"
+  readonly waitedMs: number
+}
+
+/** A bulkhead turned a call away. */
+export interface BulkheadRejected extends OfBulkhead {
+  readonly type: "bulkhead-rejected"
+  /** `displaced`: the queue was full, and a call that goes before this one took its place. */
+  readonly reason: "full" | "displaced" | "timeout"
+  readonly queued: number
+  readonly waitedMs: number
+}
+
+interface OfHedge {
+  /** What the hedge goes by: the key of its delay and budget. */
+  readonly key: string
+  /** Counted from 1, the first attempt included; in the pipeline, over all targets. */
+  readonly attempt: number
+  /** The call and its target, where there is one. */
+  readonly requestId?: string
+  /** `provider/model` */
+  readonly target?: string
+}
+
+/** An extra attempt was started beside those under way, or at once in place of one that failed. */
+export interface HedgeStarted extends OfHedge {
+  readonly type: "hedge-started"
+  readonly reason: "slow" | "failed"
+  /** Milliseconds since the first attempt began. */
+  readonly afterMs: number
+}
+
+/** An extra attempt was the first to commit. */
+export interface HedgeWon extends OfHedge {
+  readonly type: "hedge-won"
+  /** Milliseconds from the start of this attempt until it committed. */
+  readonly tookMs: number
+}
+
+/** An attempt was interrupted because another one committed first. What it consumed is still paid for. */
+export interface HedgeLost extends OfHedge {
+  readonly type: "hedge-lost"
+  /** Milliseconds from its start until it was interrupted. */
+  readonly tookMs: number
+}
+
+interface OfCache {
+  readonly cache: "exact" | "semantic"
+  readonly tenant: string
+  readonly namespace: string
+  /** `provider/model` */
+  readonly target: string
+  readonly requestId?: string
+}
+
+/** A cache, or another caller's call in flight, answered. */
+export interface CacheHit extends OfCache {
+  readonly type: "cache-hit"
+  readonly cached: Cached
+  /** What the answer had consumed when it was made. */
+  readonly usage: Usage
+}
+
+/** A cache had no answer. */
+export interface CacheMiss extends OfCache {
+  readonly type: "cache-miss"
+  /**
+   * - `absent`: there is no entry, or its time was over
+   * - `stale`: it is older than the caller wants
+   * - `unreadable`: it was of an older format or damaged, and is removed
+   * - `bypassed`: the caller wants a fresh answer
+   * - `store`: the store failed or was too slow
+   * - `guard`: the nearest question differs in something that matters
+   * - `embedder`: the question could not be embedded
+   */
+  readonly reason: "absent" | "stale" | "unreadable" | "bypassed" | "store" | "guard" | "embedder"
+}
+
+/** A cache kept an answer. */
+export interface CacheStored extends OfCache {
+  readonly type: "cache-stored"
+  readonly bytes: number
+  readonly ttlMs: number
+}
+
+/** A cache's store or embedder failed, was too slow, or refused an answer for its size. The call goes on. */
+export interface CacheStoreFailed extends OfCache {
+  readonly type: "cache-store-failed"
+  readonly store: string
+  readonly operation: "get" | "set" | "remove" | "embed"
+  readonly reason: "failed" | "timeout" | "too-large" | "unserialisable"
+}
+
 export type PolicyEvent =
+  | CacheHit
+  | CacheMiss
+  | CacheStored
+  | CacheStoreFailed
+  | BulkheadQueued
+  | BulkheadWaited
+  | BulkheadRejected
+  | HedgeStarted
+  | HedgeWon
+  | HedgeLost
   | LimitRejected
   | LimitWaited
   | LimitStoreFailed
+  | StoreLost
+  | StoreRecovered
   | QuotaPaused
   | QuotaLearned
   | LimitAdapted

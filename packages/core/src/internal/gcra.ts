@@ -16,7 +16,9 @@ export const gcra: Algorithm = {
   take: (rule, cells, at, now, weight) => {
     cells.numbers[at] = Math.max(cells.numbers[at]!, now) + weight * (rule.windowMs / rule.limit)
   },
-  give: (rule, cells, at, _now, weight) => {
+  give: (rule, cells, at, now, weight, takenAt) => {
+    // By then even the longest schedule is over: what is on it now is from others.
+    if (now - takenAt >= rule.burst * (rule.windowMs / rule.limit)) return
     cells.numbers[at] = Math.max(0, cells.numbers[at]! - weight * (rule.windowMs / rule.limit))
   },
   remaining: (rule, cells, at, now) =>

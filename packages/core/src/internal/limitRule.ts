@@ -50,3 +50,6 @@ export interface Algorithm {
 
 /** Tokens of rounding that are forgiven, so that a wait of exactly the computed time is enough. */
 export const slack = 1e-6
+
+/** A wait as timers and hints have it: whole milliseconds, at least one, without the rounding of a division. */
+export const wholeMs = (ms: number): number => Math.max(1, Math.ceil(ms - slack))

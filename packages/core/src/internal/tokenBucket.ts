@@ -24,7 +24,9 @@ export const tokenBucket: Algorithm = {
     cells.numbers[at] = used(rule, cells, at, now) + weight
     cells.numbers[at + 1] = now
   },
-  give: (rule, cells, at, now, weight) => {
+  give: (rule, cells, at, now, weight, takenAt) => {
+    // By then even a full bucket has run out: what is in it now is from others.
+    if (now - takenAt >= rule.burst * (rule.windowMs / rule.limit)) return
     cells.numbers[at] = Math.max(0, used(rule, cells, at, now) - weight)
     cells.numbers[at + 1] = now
   },

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { wholeMs } from "./limitRule.ts"
 import { clockOf, monotonicMs } from "./time.ts"
 import { type Waiter, WaitQueue } from "./waitQueue.ts"
 
@@ -120,14 +121,17 @@ export class WaitLine<A, E> {
       while (true) {
         self.changed = false
         const nowMs = monotonicMs(clock)
-        self.expire(nowMs)
         const waiter = self.queue.first(nowMs)
         if (waiter === undefined) break
         const answer = self.gate.attempt(waiter.value.value, nowMs)
         const waitMs = typeof answer === "number" ? answer : yield* self.ask(waiter, answer)
         if (waitMs === 0) yield* self.admit(waiter, monotonicMs(clock))
-        else if (waitMs > 0 && !self.reject(waiter, nowMs, waitMs) && !self.changed) {
-          yield* self.pause(context, nowMs, Math.min(waitMs, self.queue.nextDeadlineMs - nowMs))
+        else if (waitMs > 0) {
+          // Only now, so that a place that is there in the last moment is not refused for a late timer.
+          if (!self.reject(waiter, nowMs, waitMs)) self.expire(nowMs)
+          if (waiter.queued && !self.changed) {
+            yield* self.pause(context, nowMs, Math.min(waitMs, self.queue.nextDeadlineMs - nowMs))
+          }
         }
       }
       self.running = false
@@ -182,7 +186,7 @@ export class WaitLine<A, E> {
       }
       const timer = ms === Infinity
         ? undefined
-        : Effect.runForkWith(context)(Effect.andThen(Effect.sleep(Math.max(1, Math.ceil(ms))), Effect.sync(go)))
+        : Effect.runForkWith(context)(Effect.andThen(Effect.sleep(wholeMs(ms)), Effect.sync(go)))
       this.pausedUntil = nowMs + ms
       this.unpause = () => {
         timer?.interruptUnsafe()

@@ -12,6 +12,8 @@ export class Waiter<A> {
   readonly priority: number
   readonly weight: number
   readonly sinceMs: number
+  /** Counts up with every waiter of the queue: who came first. */
+  readonly order: number
   /** When the waiter gives up, in milliseconds; `Infinity` for never. */
   readonly deadlineMs: number
   /** @internal */ level: Level<A> | undefined = undefined
@@ -19,8 +21,9 @@ export class Waiter<A> {
   /** @internal */ next: Waiter<A> | undefined = undefined
   /** @internal */ heapIndex = -1
 
-  constructor(value: A, options: WaiterOptions) {
+  constructor(value: A, order: number, options: WaiterOptions) {
     this.value = value
+    this.order = order
     this.priority = options.priority ?? 0
     this.weight = options.weight ?? 1
     this.sinceMs = options.sinceMs
@@ -55,6 +58,7 @@ export class WaitQueue<A> {
   private readonly heap: Array<Waiter<A>> = []
   private readonly patienceMs: number
   private count = 0
+  private joined = 0
 
   constructor(patienceMs = Infinity) {
     this.patienceMs = patienceMs
@@ -70,7 +74,7 @@ export class WaitQueue<A> {
   }
 
   push(value: A, options: WaiterOptions): Waiter<A> {
-    const waiter = new Waiter(value, options)
+    const waiter = new Waiter(value, this.joined++, options)
     const level = this.levelOf(waiter.priority)
     waiter.level = level
     waiter.previous = level.tail
@@ -92,7 +96,7 @@ export class WaitQueue<A> {
     if (best === undefined || this.levels.length === 1) return best
     for (let i = 1; i < this.levels.length; i++) {
       const head = this.levels[i]!.head!
-      if (nowMs - head.sinceMs >= this.patienceMs && head.sinceMs < best.sinceMs) best = head
+      if (nowMs - head.sinceMs >= this.patienceMs && head.order < best.order) best = head
     }
     return best
   }

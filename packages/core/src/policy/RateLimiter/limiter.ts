@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import { RateLimitError } from "../../errors/LLMError.ts"
 import { emit } from "../../internal/emit.ts"
 import type { WindowOptions } from "../../internal/limitRules.ts"
+import { wholeMs } from "../../internal/limitRule.ts"
 import type { Decision } from "../../internal/limitTable.ts"
 import { millisOf, optionError, positiveDuration, validate, wholeInRange } from "../../internal/options.ts"
 import { rejection } from "../../internal/rejection.ts"
@@ -256,7 +257,7 @@ class Limiter implements RateLimiterService {
   ): RateLimitError {
     emit(fiber, () => ({ type: "limit-rejected", limiter: this.name, key, weight, waitedMs, retryMs: waitMs }))
     const never = waitMs === Infinity
-    const retryMs = Math.max(1, Math.ceil(never ? plan.longestMs : waitMs))
+    const retryMs = wholeMs(never ? plan.longestMs : waitMs)
     const message = never
       ? `a weight of ${weight} is above what the limit ever lets go at once (${plan.capacity})`
       : `over the limit of ${limit}; there is room in ${retryMs} ms`

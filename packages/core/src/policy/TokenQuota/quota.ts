@@ -14,6 +14,7 @@ import { emit } from "../../internal/emit.ts"
 import { estimateNeed } from "../../internal/estimateNeed.ts"
 import { IdleMap } from "../../internal/idleMap.ts"
 import { usedAt } from "../../internal/meter.ts"
+import { wholeMs } from "../../internal/limitRule.ts"
 import { millisOf } from "../../internal/options.ts"
 import {
   makeQuotaState,
@@ -221,7 +222,7 @@ class Quota implements TokenQuotaService {
     const { fiber, key, need, state } = claim
     const scope = tightest(state, need, now)
     emit(fiber, () => ({ type: "limit-rejected", limiter, key, weight: tokensOf(need), waitedMs, retryMs }))
-    const wait = Math.max(1, Math.ceil(Number.isFinite(retryMs) ? retryMs : 60_000))
+    const wait = wholeMs(Number.isFinite(retryMs) ? retryMs : 60_000)
     return rejection(RateLimitError, "RateLimitError", {
       message: `the quota of ${scope} is used up, or the target is paused; there is room in ${wait} ms`,
       source: "local",
