@@ -1,0 +1,1 @@
+export * as RedisStores from "./redis/RedisStores.ts"

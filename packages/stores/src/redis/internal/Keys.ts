@@ -1,0 +1,25 @@
+/**
+ * Names of keys. What belongs together has the same text in braces, so that a cluster keeps it in one place.
+ */
+
+/** Raised when what is stored changes its form: processes of two versions do not read each other's keys. */
+const form = "v1"
+
+/** A part of a name, without the characters that have a meaning in names. */
+const part = (text: string): string => text.replace(/[%:{}\s]/g, encodeURIComponent)
+
+/** The name of a limiter key's state; `suffix` tells shapes of rules apart. */
+export const limitKey = (prefix: string, namespace: string, key: string, suffix: string): string =>
+  `${prefix}:${form}:limit:{${part(namespace)}:${part(key)}}:${suffix}`
+
+export interface BreakerKeys {
+  /** When each remembered change is over, by the server's time. */
+  readonly until: string
+  readonly changes: string
+  readonly channel: string
+}
+
+export const breakerKeys = (prefix: string): BreakerKeys => {
+  const base = `${prefix}:${form}:{breaker}`
+  return { until: `${base}:until`, changes: `${base}:changes`, channel: `${base}:told` }
+}
