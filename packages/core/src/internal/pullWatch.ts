@@ -11,7 +11,7 @@ import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
 import { afterTimeout, timeLimit } from "./timeLimit.ts"
@@ -34,6 +34,14 @@ export interface WatchOptions<E> {
 export interface PullWatch<out E> {
   /** The pull, failing when a limit is passed while it waits; it is interrupted then, and awaited. One at a time. */
   readonly run: <A, E1, Done, R>(pull: Pull.Pull<A, E1, Done, R>) => Pull.Pull<A, E | E1, Done, R>
+  /**
+   * The same, going on from its end whichever that is: an effect that can be built once and run for every pull.
+   * `next` is not asked when the reader itself is interrupted.
+   */
+  readonly runTo: <A, E1, R, B, E2, R2>(
+    pull: Effect.Effect<A, E1, R>,
+    next: (exit: Exit.Exit<A, E | E1>) => Effect.Effect<B, E2, R2>
+  ) => Effect.Effect<B, E2, R | R2>
   /** Says that the latest pull brought content. Keep-alives and empty parts are not content. */
   readonly content: () => void
   /** Ends the timer. To be run when the stream is over or left. */
@@ -77,15 +85,22 @@ class PullWatchImpl<E> implements PullWatch<E> {
   }
 
   run<A, E1, Done, R>(pull: Pull.Pull<A, E1, Done, R>): Pull.Pull<A, E | E1, Done, R> {
-    return Effect.callback<A, E | E1 | Cause.Done<Done>, R>((resume) => {
+    return this.runTo(pull, (exit) => exit)
+  }
+
+  runTo<A, E1, R, B, E2, R2>(
+    pull: Effect.Effect<A, E1, R>,
+    next: (exit: Exit.Exit<A, E | E1>) => Effect.Effect<B, E2, R2>
+  ): Effect.Effect<B, E2, R | R2> {
+    return Effect.callback<B, E2, R | R2>((resume) => {
       const parent = Fiber.getCurrent()!
       const clock = clockOf(parent)
       const sinceMs = monotonicMs(clock)
       this.startMs ??= sinceMs
-      if (this.dueMs(sinceMs) <= sinceMs) return resume(Effect.fail(this.timeout(sinceMs)))
+      if (this.dueMs(sinceMs) <= sinceMs) return resume(next(Exit.fail(this.timeout(sinceMs))))
       const child = Effect.runForkWith(parent.context as Context.Context<R>)(pull)
       const exit = child.pollUnsafe()
-      if (exit !== undefined) return resume(exit)
+      if (exit !== undefined) return resume(next(exit))
       const waiting: Waiting = {
         child,
         parentId: parent.id,
@@ -95,7 +110,12 @@ class PullWatchImpl<E> implements PullWatch<E> {
         passed: undefined
       }
       this.waiting = waiting
-      child.addObserver((exit) => resume(this.settle(waiting, exit)))
+      child.addObserver((exit) => {
+        this.waiting = undefined
+        this.waitedMs += monotonicMs(clock) - sinceMs
+        // Not here: what `next` throws is the reader's, not the child's.
+        resume(Effect.suspend(() => next(this.settle(waiting, exit))))
+      })
       this.arm(waiting, sinceMs)
       return Effect.suspend(() => {
         this.waiting = undefined
@@ -105,15 +125,13 @@ class PullWatchImpl<E> implements PullWatch<E> {
     })
   }
 
-  private settle<A, E1>(waiting: Waiting, exit: Exit.Exit<A, E1>): Effect.Effect<A, E | E1> {
-    this.waiting = undefined
-    this.waitedMs += monotonicMs(waiting.clock) - waiting.sinceMs
+  private settle<A, E1>(waiting: Waiting, exit: Exit.Exit<A, E1>): Exit.Exit<A, E | E1> {
     const passed = waiting.passed
     if (passed === undefined) {
       if (exit._tag === "Failure") this.disarm()
       return exit
     }
-    return afterTimeout(exit, () => Effect.fail(this.options.onTimeout(passed.phase, passed.limitMs)))
+    return afterTimeout(exit, () => Exit.fail(this.options.onTimeout(passed.phase, passed.limitMs)))
   }
 
   /** The moment at which a pull that began at `sinceMs` has waited for too long. */
@@ -166,7 +184,16 @@ class PullWatchImpl<E> implements PullWatch<E> {
 }
 
 /** A watch that lets everything pass, at no cost. */
-export const none: PullWatch<never> = { run: (pull) => pull, content: () => {}, stop: Effect.void }
+export const none: PullWatch<never> = {
+  run: (pull) => pull,
+  runTo: (pull, next) =>
+    Effect.matchCauseEffect(pull, {
+      onSuccess: (value) => next(Exit.succeed(value)),
+      onFailure: (cause) => next(Exit.failCause(cause))
+    }),
+  content: () => {},
+  stop: Effect.void
+}
 
 /** A watch over one stream, to be stopped when that is over. Its clock starts with the first pull. */
 export const make = <E>(options: WatchOptions<E>): PullWatch<E> =>

@@ -5,7 +5,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { clockOf } from "./time.ts"
 
@@ -13,13 +13,10 @@ import { clockOf } from "./time.ts"
  * What an effect that was interrupted by its time limit comes to. If it ended otherwise first, that is its end, and
  * a defect is never swallowed.
  */
-export const afterTimeout = <A, E, B, E2, R2>(
-  exit: Exit.Exit<A, E>,
-  orElse: () => Effect.Effect<B, E2, R2>
-): Effect.Effect<A | B, E | E2, R2> => {
+export const afterTimeout = <A, E, X>(exit: Exit.Exit<A, E>, orElse: () => X): Exit.Exit<A, E> | X => {
   if (exit._tag === "Success" || !Cause.hasInterrupts(exit.cause)) return exit
   const defects = exit.cause.reasons.filter(Cause.isDieReason)
-  return defects.length > 0 ? Effect.failCause(Cause.fromReasons(defects)) : orElse()
+  return defects.length > 0 ? Exit.failCause(Cause.fromReasons(defects)) : orElse()
 }
 
 /**
