@@ -57,8 +57,9 @@ const packageRules: Record<string, ReadonlyArray<string>> = {
   providers: ["core"],
   testing: ["core"],
   stores: ["core"],
-  gateway: ["core", "providers", "stores", "testing"],
-  cli: ["core", "providers", "stores", "testing", "gateway"],
+  prices: ["core"],
+  gateway: ["core", "providers", "stores", "prices", "testing"],
+  cli: ["core", "providers", "stores", "prices", "testing", "gateway"],
   dashboard: []
 }
 

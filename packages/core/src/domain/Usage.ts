@@ -15,9 +15,13 @@ export const Usage = Schema.Struct({
   outputTokens: Count,
   cachedInputTokens: Schema.optionalKey(Count),
   cacheWriteTokens: Schema.optionalKey(Count),
+  /** Of the tokens written to the cache, those kept for an hour: they cost more. */
+  longCacheWriteTokens: Schema.optionalKey(Count),
   reasoningTokens: Schema.optionalKey(Count),
   audioInputTokens: Schema.optionalKey(Count),
   audioOutputTokens: Schema.optionalKey(Count),
+  imageInputTokens: Schema.optionalKey(Count),
+  imageOutputTokens: Schema.optionalKey(Count),
   /** The amount in US dollars that the provider itself reported for the call, if it reports one. */
   reportedCostUsd: Schema.optionalKey(Schema.Finite),
   /** True when the provider sent no usage and the counts were estimated from the text. */
@@ -38,9 +42,12 @@ export const zero: Usage = { inputTokens: 0, outputTokens: 0 }
 const optionalCounts = [
   "cachedInputTokens",
   "cacheWriteTokens",
+  "longCacheWriteTokens",
   "reasoningTokens",
   "audioInputTokens",
   "audioOutputTokens",
+  "imageInputTokens",
+  "imageOutputTokens",
   "reportedCostUsd"
 ] as const
 

@@ -1,0 +1,1 @@
+export * as Prices from "./Prices.ts"
