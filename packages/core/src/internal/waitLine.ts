@@ -192,6 +192,8 @@ export class WaitLine<A, E> {
         timer?.interruptUnsafe()
         go()
       }
+      // Starting the timer can run other fibers, and one of them may have called `wake`.
+      if (this.changed) this.unpause()
       return Effect.sync(() => timer?.interruptUnsafe())
     })
   }
