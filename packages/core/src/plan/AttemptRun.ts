@@ -5,9 +5,10 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { RateLimits } from "../domain/RateLimits.ts"
 import type { Usage } from "../domain/Usage.ts"
 import { type AttemptError, RequestTimeoutError } from "../errors/LLMError.ts"
-import * as Timeout from "../policy/Timeout.ts"
+import { timeLimit } from "../internal/timeLimit.ts"
 import type { ActiveAttempt, Run } from "./Run.ts"
 
 /**
@@ -76,12 +77,7 @@ export const runAttempt = <A extends { readonly usage: Usage; readonly model?: s
     if (limitMs <= 0) return Effect.fail(run.deadlineExceeded())
     active.sent = true
     const traced = active.observer === undefined ? send : active.observer.within(send)
-    return limitMs === Infinity
-      ? traced
-      : Timeout.timeoutOrElse(traced, {
-        duration: limitMs,
-        orElse: () => Effect.fail(totalTimeout(run, active, limitMs))
-      })
+    return timeLimit(traced, limitMs, () => Effect.fail(totalTimeout(run, active, limitMs)))
   })
   const admitted = run.options.settings.admits.length === 0
     ? bounded
@@ -94,14 +90,22 @@ export const runAttempt = <A extends { readonly usage: Usage; readonly model?: s
   })
 }
 
-const endWhole = (
-  run: Run,
-  active: ActiveAttempt,
-  exit: Exit.Exit<{ readonly usage: Usage; readonly model?: string }, AttemptError>
-): void => {
+/** What is told of an answer. */
+interface Answered {
+  readonly usage: Usage
+  readonly model?: string
+  readonly limits?: RateLimits
+}
+
+const endWhole = (run: Run, active: ActiveAttempt, exit: Exit.Exit<Answered, AttemptError>): void => {
   const tookMs = run.tookMs(active)
   if (Exit.isSuccess(exit)) {
-    run.end(active, { _tag: "success", usage: exit.value.usage, tookMs, ...limitsOf(exit.value) }, exit.value.model)
+    const { limits, model, usage } = exit.value
+    run.end(
+      active,
+      limits === undefined ? { _tag: "success", usage, tookMs } : { _tag: "success", usage, tookMs, limits },
+      model
+    )
     return
   }
   const error = errorOf(exit.cause)
@@ -114,6 +118,3 @@ const endWhole = (
     undefined
   )
 }
-
-const limitsOf = (answer: object): { readonly limits?: NonNullable<unknown> } =>
-  "limits" in answer && answer.limits !== undefined ? { limits: answer.limits as NonNullable<unknown> } : {}

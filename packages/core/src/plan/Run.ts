@@ -118,10 +118,11 @@ export class Run {
   begin(index: number, request: ProviderRequest | ProviderEmbedRequest): ActiveAttempt {
     const { clock, context, observer, requestId, targets } = this.options
     const target = targets[index]!
+    const startedMs = nowMs(clock)
     const { retried } = this.state
     this.state = Plan.started(this.state, index)
     // A retry is no call of its own: the budget is a share of calls.
-    if (this.state.retried === retried) this.options.settings.retryBudget?.onCall(target.id, nowMs(clock))
+    if (this.state.retried === retried) this.options.settings.retryBudget?.onCall(target.id, startedMs)
     const call: AttemptCall = {
       requestId,
       target: target.id,
@@ -136,7 +137,7 @@ export class Run {
     const active: ActiveAttempt = {
       target,
       call,
-      startedMs: nowMs(clock),
+      startedMs,
       startedAt: clock.currentTimeMillisUnsafe(),
       waitedMs: this.waitedMs,
       observer: observer?.attempt(call),
@@ -161,18 +162,19 @@ export class Run {
     for (let i = active.settles.length - 1; i >= 0; i--) active.settles[i]!(settled)
     const { call, target } = active
     const { requestId } = call
-    this.records.push({
+    const record: { -readonly [K in keyof AttemptRecord]: AttemptRecord[K] } = {
       attempt: call.attempt,
       target: target.id,
       outcome: outcome._tag,
       startedAt: active.startedAt,
       tookMs: outcome.tookMs,
-      waitedMs: active.waitedMs,
-      ...(outcome._tag === "failure" ? { error: outcome.error } : undefined),
-      ...(active.firstTokenMs === undefined ? undefined : { firstTokenMs: active.firstTokenMs }),
-      ...(outcome.usage === undefined ? undefined : { usage: outcome.usage })
-    })
-    if (outcome._tag === "success") this.succeeded(target)
+      waitedMs: active.waitedMs
+    }
+    if (outcome._tag === "failure") record.error = outcome.error
+    if (active.firstTokenMs !== undefined) record.firstTokenMs = active.firstTokenMs
+    if (outcome.usage !== undefined) record.usage = outcome.usage
+    this.records.push(record)
+    if (outcome._tag === "success") this.succeeded(target, active.startedMs + outcome.tookMs)
     const observer = this.options.observer
     if (observer === undefined) return
     if (outcome._tag === "success") {
@@ -257,8 +259,7 @@ export class Run {
     })
   }
 
-  private succeeded(target: PlanTarget): void {
-    const at = nowMs(this.options.clock)
+  private succeeded(target: PlanTarget, at: number): void {
     if (this.driver === undefined) this.options.settings.retryBudget?.onSuccess(target.id, 0, at)
     else this.driver.succeeded(at)
   }
