@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect, createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -150,6 +150,10 @@ export interface TestRedis {
   readonly kill: Effect.Effect<void>
   /** Starts it again on the same port, empty. */
   readonly restart: Effect.Effect<void>
+  /** Stops it in its tracks: it holds its connections and answers nothing. */
+  readonly freeze: Effect.Effect<void>
+  /** Lets it go on. */
+  readonly thaw: Effect.Effect<void>
   /** Sends one command on a connection of its own, and answers with the reply as it came. */
   readonly command: (...words: ReadonlyArray<string>) => Effect.Effect<string>
 }
@@ -200,9 +204,13 @@ const startReal = (found: Binary): Effect.Effect<TestRedis, never, Scope.Scope> 
       url: `redis://127.0.0.1:${port}`,
       kill: stop,
       restart: again,
+      freeze: Effect.sync(() => void child?.kill("SIGSTOP")),
+      thaw: Effect.sync(() => void child?.kill("SIGCONT")),
       command: (...words) => Effect.promise(() => raw(port, words))
     }
   })
+
+const unable = Effect.die("js-redis-server runs in this process and cannot fail")
 
 const startJs: Effect.Effect<TestRedis, never, Scope.Scope> = Effect.gen(function*() {
   const { createRedisMock } = yield* Effect.promise(() => import("js-redis-server"))
@@ -214,11 +222,51 @@ const startJs: Effect.Effect<TestRedis, never, Scope.Scope> = Effect.gen(functio
   return {
     port,
     url: `redis://127.0.0.1:${port}`,
-    kill: Effect.die("js-redis-server cannot be killed"),
-    restart: Effect.die("js-redis-server cannot be restarted"),
+    kill: unable,
+    restart: unable,
+    freeze: unable,
+    thaw: unable,
     command: (...words) => Effect.promise(() => raw(port, words))
   }
 })
+
+/** A way to a server that holds back what it answers. */
+export interface SlowWay {
+  readonly url: string
+  delayMs: number
+}
+
+/** A proxy before a server, which goes with the scope. */
+export const slowWayTo = (port: number): Effect.Effect<SlowWay, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const sockets = new Set<Socket>()
+    const way: SlowWay = { url: "", delayMs: 0 }
+    const server = createServer((client) => {
+      const upstream = connect(port, "127.0.0.1")
+      for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
+        sockets.add(from)
+        from.on("error", () => to.destroy())
+        from.on("close", () => {
+          sockets.delete(from)
+          to.destroy()
+        })
+      }
+      client.on("data", (data) => upstream.write(data))
+      upstream.on("data", (data) => {
+        if (way.delayMs === 0) client.write(data)
+        else setTimeout(() => client.destroyed || client.write(data), way.delayMs)
+      })
+    })
+    yield* Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve)))
+    yield* Effect.addFinalizer(() =>
+      Effect.promise(() => {
+        for (const socket of sockets) socket.destroy()
+        return new Promise<void>((resolve) => server.close(() => resolve()))
+      })
+    )
+    const address = server.address()
+    return Object.assign(way, { url: `redis://127.0.0.1:${typeof address === "object" ? address?.port : ""}` })
+  })
 
 /** Starts a server that goes with the scope. Dies where there is none: see {@link noRedis}. */
 export const startRedis: Effect.Effect<TestRedis, never, Scope.Scope> = binary !== undefined
