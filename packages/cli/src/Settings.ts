@@ -133,6 +133,8 @@ export const withFlags =
 export interface Loaded {
   readonly options: Pipeline.PipelineOptions
   readonly settings: Catalog.Settings
+  /** The preset whose policies go with the options. */
+  readonly preset: Presets.PresetName
 }
 
 /** Reads the settings. Every target has its provider in front. */
@@ -149,5 +151,7 @@ export const load = (options?: {
         new SettingError({ message: `--fallback or LLM_FALLBACKS holds ${JSON.stringify(odd)}; ${allowed}` })
       )
     }
-    return { options: { ...fromEnvironment, targets: settings.targets }, settings }
+    const named = Option.getOrElse(yield* Config.option(Config.String("LLM_PRESET")), () => "").trim()
+    const preset = Presets.isPresetName(named) ? named : "interactive"
+    return { options: { ...fromEnvironment, targets: settings.targets }, settings, preset }
   })

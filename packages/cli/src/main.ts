@@ -12,7 +12,7 @@ import { readFileSync } from "node:fs"
 import { command } from "./Breakwater.ts"
 import { teardown, watchSignals } from "./ExitCode.ts"
 import { Ended, reportCause } from "./Failure.ts"
-import { plain } from "./render/Style.ts"
+import { oneLine, plain } from "./render/Style.ts"
 import { keepSecretsOf } from "./Secrets.ts"
 import { stderr, stdout } from "./Terminal.ts"
 
@@ -31,7 +31,7 @@ const presenter: CliOutput.Presenter = {
         case "Version":
           return out.write(`${event.name} ${event.version}\n`)
         case "InvalidInvocation": {
-          const message = event.errors.map((error) => error.message).join("; ")
+          const message = event.errors.map((error) => oneLine(error.message)).join("; ")
           if (wantsJson) return out.write(`${JSON.stringify({ text: "", error: { tag: "UsageError", message } })}\n`)
           const err = stderr()
           return err.write(`${err.style.red("error")} ${message}\nSee ${event.commandPath.join(" ")} --help\n`)

@@ -12,6 +12,7 @@ import * as Stream from "effect/Stream"
 import { type AttemptJson, attemptsJson } from "../Attempts.ts"
 import { Ended, type Report, reportCause, SettingError } from "../Failure.ts"
 import { eventLine } from "../render/Events.ts"
+import { harmless } from "../render/Style.ts"
 import { flags, type Given, load, withFlags } from "../Settings.ts"
 import { readStdin, stderr, stdout } from "../Terminal.ts"
 
@@ -81,7 +82,7 @@ const readPrompt = (prompt: Option.Option<string>): Effect.Effect<string, Settin
 
 const ask = (input: Input, answer: Answer, onText: (text: string) => void) =>
   Effect.gen(function* () {
-    const { options } = yield* load()
+    const { options, preset } = yield* load()
     if (options.targets.length === 0) {
       return yield* Effect.fail(
         new SettingError({ message: "--model or LLM_MODEL is missing; as in --model openai/gpt-4.1-mini" })
@@ -92,7 +93,7 @@ const ask = (input: Input, answer: Answer, onText: (text: string) => void) =>
       ? [Message.system(input.system.value), Message.user(question)]
       : [Message.user(question)]
     const layer = LLM.layer(options).pipe(
-      Layer.provide([LLM.layerNoPolicies, Catalog.layerConfig]),
+      Layer.provide([LLM.layerPolicies(preset), Catalog.layerConfig]),
       Layer.provide(HttpPool.layer())
     )
     const call = Stream.runForEach(LLM.stream({ prompt }), (part) =>
@@ -112,7 +113,8 @@ const run = (input: Input): Effect.Effect<void, Ended> =>
     let atLineStart = true
     const onText = (text: string): void => {
       if (input.json || text === "") return
-      out.write(text)
+      // A model's text must not move the cursor of a terminal; in a pipe it is handed on as it is.
+      out.write(out.isTerminal ? harmless(text) : text)
       atLineStart = text.endsWith("\n")
     }
     const endLine = (): void => {

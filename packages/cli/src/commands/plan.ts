@@ -27,15 +27,15 @@ const nameOnly = (name: string): LLMProvider.Provider => {
 
 const describe = (given: Given) =>
   Effect.gen(function* () {
-    const { options, settings } = yield* load({ defaultProvider: "provider" })
+    const { options, preset, settings } = yield* load({ defaultProvider: "provider" })
     const targets = settings.targets.length === 0 ? [`${settings.provider}/model`] : settings.targets
     const providers = LLMProvider.layerOf(...settings.providers.map(nameOnly))
-    const layer = LLM.layer({ ...options, targets }).pipe(Layer.provide([LLM.layerNoPolicies, providers]))
+    const layer = LLM.layer({ ...options, targets }).pipe(Layer.provide([LLM.layerPolicies(preset), providers]))
     return yield* Effect.provide(LLM.describe(), layer)
   }).pipe(withFlags(given))
 
 /** The description of a call as a table. */
-export const planTable = (plan: Call.Description, style: Style, width: number): string => {
+const planTable = (plan: Call.Description, style: Style, width: number): string => {
   const count = (number: number, what: string) => `${number} ${what}${number === 1 ? "" : "s"}`
   const rows = [
     ["targets", plan.targets.join(" → ")],

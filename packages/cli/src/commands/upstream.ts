@@ -10,7 +10,7 @@ import { table } from "../render/Table.ts"
 import { stderr, stdout } from "../Terminal.ts"
 
 /** What the server can do, for a reader. */
-export const faultTable = (url: string, style: Style, width: number): string => {
+const faultTable = (url: string, style: Style, width: number): string => {
   const rows = Upstream.faults.map(({ model, parameter, what }) => [
     style.cyan(parameter === undefined ? model : `${model}:N`),
     parameter === undefined ? what : `${what}; N: ${parameter}`

@@ -7,7 +7,7 @@ export interface Scene {
   readonly what: string
 }
 
-export const scenes: ReadonlyArray<Scene> = [
+const scenes: ReadonlyArray<Scene> = [
   { model: "rate-limit-once", what: "429, too many requests: come back in a second" },
   { model: "error-500-once", what: "500, once" },
   { model: "cut-stream", what: "the connection breaks in the middle of the answer" },

@@ -85,9 +85,9 @@ const next = (stage: Stage, style: Style): string =>
     ? ""
     : `
 ${style.bold("Next")}
-  ${style.cyan("npx breakwater upstream --port 8080")}       the same faults, for a client of your own
+  ${style.cyan("npx breakwater upstream --port 8080")}       the same faults, for your own client
   ${style.cyan("npx breakwater plan --preset interactive")}  the worst a call can cost
-  ${style.cyan("OPENAI_API_KEY=… npm run demo")}             the same prompts, with the real thing
+  ${style.cyan("OPENAI_API_KEY=… npm run demo")}             the same prompts, for real
 `
 
 const verdict = ({ bare, played }: Result, style: Style): string => {

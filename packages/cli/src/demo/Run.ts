@@ -42,7 +42,7 @@ export interface Watcher {
 const nowMs = Effect.map(Clock.Clock, (clock) => Number(clock.monotonicTimeNanosUnsafe()) / 1e6)
 
 /** How long the client without policies waits before its user gives up. */
-export const patienceMs = 8_000
+const patienceMs = 8_000
 
 const lostIn = (attempts: ReadonlyArray<Call.AttemptRecord>): number =>
   attempts.reduce((sum, each) => sum + each.waitedMs + (each.outcome === "failure" ? each.tookMs : 0), 0)

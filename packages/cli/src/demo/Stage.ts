@@ -14,7 +14,7 @@ import { load, type Loaded } from "../Settings.ts"
 import { type Scene, sceneOf } from "./Faults.ts"
 
 /** How one prompt is asked. */
-export interface Call {
+interface Call {
   readonly scene: Scene | undefined
   /** Left out where the service's own targets are meant. */
   readonly model?: string
@@ -35,7 +35,7 @@ export interface Stage {
   readonly bare: ((index: number) => Effect.Effect<BareClient, unknown, Scope.Scope>) | undefined
 }
 
-export interface BareClient {
+interface BareClient {
   readonly provider: LLMProvider.Provider
   readonly model: string
 }
@@ -61,7 +61,7 @@ const providersOf = (url: string, http: Context.Context<HttpClient.HttpClient>) 
 }
 
 /** The misbehaving upstream, in this process and over real HTTP: no key, no network. */
-export const upstream = (wordDelayMs: number): Effect.Effect<Stage, unknown, Scope.Scope> =>
+const upstream = (wordDelayMs: number): Effect.Effect<Stage, unknown, Scope.Scope> =>
   Effect.gen(function* () {
     const http = yield* Layer.build(HttpPool.layer())
     const server = yield* Upstream.make({ wordDelay: wordDelayMs })
@@ -78,9 +78,9 @@ export const upstream = (wordDelayMs: number): Effect.Effect<Stage, unknown, Sco
     )
     return {
       mode: "upstream",
-      headline: "no key found: a server inside this process plays a provider that misbehaves, over real HTTP",
-      targets: ["primary (OpenAI's wire, another fault for each prompt)", "backup (Anthropic's wire, healthy)"],
-      limits: "first token 1.5 s, silence 1.2 s, whole call 20 s; 2 retries; a broken stream is continued elsewhere",
+      headline: "no key found, so a misbehaving server stands in",
+      targets: ["primary (another fault for each prompt)", "backup (healthy)"],
+      limits: "first token 1.5 s, silence 1.2 s, call 20 s; 2 retries; broken streams go on",
       llm: Context.get(service, LLM.LLM),
       callFor: (index) => {
         const scene = sceneOf(index)
@@ -122,8 +122,8 @@ const modelFor = (provider: string, baseUrl: string | undefined) =>
   })
 
 /** The provider that the environment names. */
-export const real = (
-  { options, settings }: Loaded,
+const real = (
+  { options, preset, settings }: Loaded,
   baseUrl: string | undefined
 ): Effect.Effect<Stage, Config.ConfigError | SettingError, Scope.Scope> =>
   Effect.gen(function* () {
@@ -135,7 +135,7 @@ export const real = (
         : [`${settings.provider}/${yield* Effect.provide(modelFor(settings.provider, baseUrl), shared)}`]
     const service = yield* Layer.build(
       LLM.layer({ ...options, targets }).pipe(
-        Layer.provide([LLM.layerNoPolicies, Layer.provide(Catalog.layerConfig, shared)])
+        Layer.provide([LLM.layerPolicies(preset), Layer.provide(Catalog.layerConfig, shared)])
       )
     )
     const llm = Context.get(service, LLM.LLM)

@@ -1,6 +1,7 @@
 /** What the demonstration shows while it plays. */
 import type { Event } from "@breakwater/core"
 import { harmless, oneLine } from "../render/Style.ts"
+import { table } from "../render/Table.ts"
 import { time } from "../render/Time.ts"
 import { Flow } from "../render/Wrap.ts"
 import type { Channel } from "../Terminal.ts"
@@ -13,15 +14,12 @@ const margin = "      "
 /** The first lines. */
 export const opening = (stage: Stage, prompts: number, out: Channel): string => {
   const { bold, cyan, dim } = out.style
-  return [
-    `${bold("breakwater demo")} ${dim("·")} ${stage.headline}`,
-    "",
-    `  ${dim("prompts")}  ${prompts}`,
-    `  ${dim("targets")}  ${stage.targets.map(cyan).join(" → ")}`,
-    `  ${dim("limits ")}  ${stage.limits}`,
-    "",
-    ""
-  ].join("\n")
+  const rows = [
+    [dim("prompts"), String(prompts)],
+    [dim("targets"), stage.targets.map(cyan).join(" → ")],
+    [dim("limits"), stage.limits]
+  ]
+  return `${bold("breakwater demo")} ${dim("·")} ${stage.headline}\n\n${table(rows, { indent: "  ", width: out.width })}\n\n`
 }
 
 /** Writes the play, line by line, as it happens. */
@@ -90,9 +88,9 @@ const ending = ({ answered, attempts, error, lostMs, target, tookMs }: Played, o
   const { dim, green, red } = out.style
   if (!answered)
     return red(`no answer: ${error === undefined ? "" : oneLine(`${error.tag}: ${error.message}`, out.width - 20)}`)
-  const lost = lostMs < 1 ? "" : `, ${time(lostMs)} of it lost to faults`
+  const lost = lostMs < 1 ? "" : ` (${time(lostMs)} lost)`
   return (
-    green(`whole answer from ${target ?? ""}`) +
+    green(`${target ?? ""} answered`) +
     dim(` · ${attempts.length} ${attempts.length === 1 ? "attempt" : "attempts"} · ${time(tookMs)}${lost}`)
   )
 }

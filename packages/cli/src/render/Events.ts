@@ -6,7 +6,7 @@ import { time } from "./Time.ts"
 const targets = (names: ReadonlyArray<string>): string => names.join(" → ")
 
 /** An error in a few words: its kind, and its message. */
-export const errorText = (error: { readonly _tag: string; readonly message: string }, columns = 160): string =>
+const errorText = (error: { readonly _tag: string; readonly message: string }, columns = 160): string =>
   `${error._tag}: ${oneLine(error.message, columns)}`
 
 /** The line for an event; `undefined` for one that says nothing to a reader. */
@@ -38,6 +38,8 @@ export const eventLine = (event: Event.PolicyEvent, style: Style): string | unde
       return style.yellow(`the circuit of ${event.key} is ${event.state}, for ${time(event.retryAfterMs)} more`)
     case "circuit-changed":
       return style.yellow(`the circuit of ${event.key} is ${event.to} (${event.reason})`)
+    case "quota-paused":
+      return style.yellow(`nothing is sent to ${event.key} for ${time(event.pauseMs)}`)
     case "limit-waited":
       return style.yellow(`waited ${time(event.waitedMs)} for the limit ${event.limiter}`)
     case "request-finished":

@@ -1,0 +1,95 @@
+import { LLM, LLMConfig, LLMProvider } from "@breakwater/core"
+import { ScriptedProvider } from "@breakwater/testing"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "vitest"
+import { workspaceRoot } from "../../../scripts/files.ts"
+import { breakwater, launch } from "./support.ts"
+
+/** What the service itself says, with the same settings as variables. */
+const described = (variables: Record<string, string>) =>
+  Effect.runPromise(
+    Effect.gen(function* () {
+      const options = yield* LLMConfig.load
+      const providers = LLMProvider.layer(
+        ScriptedProvider.layer({ name: "openai", script: [] }),
+        ScriptedProvider.layer({ name: "anthropic", script: [] })
+      )
+      const layer = LLM.layer(options).pipe(Layer.provide([LLM.layerPolicies("batch"), providers]))
+      return yield* Effect.provide(LLM.describe(), layer)
+    }).pipe(Effect.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables))))
+  )
+
+describe("breakwater plan", () => {
+  it("--json is what the service says of itself, without a key", async () => {
+    const flags = [
+      "--preset",
+      "batch",
+      "--model",
+      "openai/m",
+      "--fallback",
+      "anthropic/c",
+      "--retries",
+      "1",
+      "--timeout",
+      "20s"
+    ]
+    const ran = await breakwater(["plan", "--json", ...flags])
+    expect(ran).toMatchObject({ code: 0, stderr: "" })
+    const expected = await described({
+      LLM_PRESET: "batch",
+      LLM_MODEL: "openai/m",
+      LLM_FALLBACKS: "anthropic/c",
+      LLM_MAX_RETRIES: "1",
+      LLM_TIMEOUT: "20s"
+    })
+    expect(JSON.parse(ran.stdout)).toEqual(expected)
+    expect(expected).toMatchObject({ maxAttempts: 3, maxDurationMs: 20_000 })
+  })
+
+  it("says it to a reader, and needs no model", async () => {
+    const ran = await breakwater(["plan"], { env: { LLM_MAX_RETRIES: "0" } })
+    expect(ran).toMatchObject({ code: 0, stderr: "" })
+    expect(ran.stdout).toContain("1 provider call at most")
+    expect(ran.stdout).toMatch(/1 cache +off/)
+    expect(ran.stdout).toMatch(/timeouts +connect 10 s/)
+  })
+
+  it("says what is wrong", async () => {
+    const ran = await breakwater(["plan", "--json", "--retries", "-1"])
+    expect(ran.code).toBe(1)
+    expect(JSON.parse(ran.stdout)).toEqual({
+      error: { tag: "ConfigError", message: '--retries is "-1"; allowed: 0 to 100' }
+    })
+  })
+})
+
+describe("breakwater", () => {
+  it("has help, a version and completions", async () => {
+    const help = await breakwater([])
+    expect(help.code).toBe(0)
+    for (const name of ["demo", "chat", "plan", "upstream"])
+      expect(help.stdout).toMatch(new RegExp(`^ +${name} {2,}`, "m"))
+    expect((await breakwater(["--version"])).stdout).toMatch(/^breakwater \d+\.\d+\.\d+\n$/)
+    expect((await breakwater(["chat", "--help"])).stdout).toContain("--stream-policy")
+    expect((await breakwater(["--completions", "bash"])).stdout).toContain("breakwater")
+  })
+
+  it("does not know every word", async () => {
+    const ran = await breakwater(["dance"])
+    expect(ran.code).not.toBe(0)
+    expect(ran.stderr).toContain("dance")
+  })
+
+  const bin = join(workspaceRoot, "packages/cli/bin/breakwater.js")
+
+  it("is a command that npm links from a clean checkout", async () => {
+    expect(existsSync(join(workspaceRoot, "packages/cli/dist/main.js")), 'the build of "npm ci"').toBe(true)
+    expect((await launch(process.execPath, [bin, "--version"])).stdout).toMatch(/^breakwater \d/)
+    const linked = await launch("npx", ["--no-install", "breakwater", "--version"])
+    expect(linked).toMatchObject({ code: 0, stdout: expect.stringMatching(/^breakwater \d/) })
+  })
+})
