@@ -21,8 +21,10 @@ export const rejection = <E extends LLMError, Fields extends { readonly message:
   Error.stackTraceLimit = limit
   const target = error as unknown as Record<PropertyKey, unknown>
   target["_tag"] = tag
-  for (const name in fields) if (name !== "message") target[name] = fields[name]
-  // `toJSON` starts from these; an error's message is not among its enumerable properties.
-  Object.defineProperty(target, plainArgs, { value: fields })
+  // The message is there already, and keeps being no enumerable property.
+  const { message: _, ...rest } = fields
+  Object.assign(target, rest)
+  // `toJSON` starts from these, and finds the message there. Symbols are in no encoding.
+  target[plainArgs] = fields
   return error
 }

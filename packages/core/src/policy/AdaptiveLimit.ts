@@ -15,6 +15,8 @@ import type { Admit } from "../domain/Attempt.ts"
 import type { RateLimitError } from "../errors/LLMError.ts"
 import { makeAdaptive } from "./AdaptiveLimit/adaptive.ts"
 
+export { defaults } from "./AdaptiveLimit/defaults.ts"
+
 /** Options of {@link make}. */
 export interface Options {
   /** Default `gradient2`. */
@@ -46,24 +48,6 @@ export interface Options {
   /** Targets remembered, for a day at most. Default 10,000. */
   readonly maxKeys?: number
 }
-
-/** Defaults of {@link make}. */
-export const defaults = {
-  algorithm: "gradient2",
-  initial: 20,
-  min: 1,
-  max: 200,
-  smoothing: 0.2,
-  longWindow: 600,
-  tolerance: 1.5,
-  queueSize: 4,
-  backoff: 0.9,
-  slow: "10 seconds",
-  maxWait: "30 seconds",
-  maxWaiting: 10_000,
-  patience: "15 seconds",
-  maxKeys: 10_000
-} as const satisfies Options
 
 /** One target as it stands. */
 export interface Snapshot {

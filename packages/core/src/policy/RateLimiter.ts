@@ -26,6 +26,8 @@ import type { Decision } from "../internal/limitTable.ts"
 import { LimiterStore, type LimiterStoreService } from "../store/LimiterStore.ts"
 import { makeLimiter } from "./RateLimiter/limiter.ts"
 
+export { defaults } from "./RateLimiter/defaults.ts"
+
 export type { AlgorithmName } from "../internal/limitRule.ts"
 export type { WindowOptions } from "../internal/limitRules.ts"
 export type { Decision } from "../internal/limitTable.ts"
@@ -128,15 +130,6 @@ export type Options =
       readonly defaultPlan?: string
     }
   )
-
-/** Defaults of {@link make}. */
-export const defaults = {
-  name: "limiter",
-  maxWait: "60 seconds",
-  maxWaiting: 10_000,
-  patience: "30 seconds",
-  onStoreError: "local"
-} as const satisfies LimiterOptions
 
 const tiers = (minute: number, hour: number, day: number): ReadonlyArray<WindowOptions> => [
   { limit: minute, window: "1 minute" },

@@ -17,6 +17,8 @@ import type { AttemptError, InvalidRequestError, RateLimitError } from "../error
 import type { Need } from "../internal/quotaState.ts"
 import { makeQuota } from "./TokenQuota/quota.ts"
 
+export { defaults } from "./TokenQuota/defaults.ts"
+
 export type { Need } from "../internal/quotaState.ts"
 
 /** What a provider allows in a minute; what is left out is not limited, until the provider says so. */
@@ -74,21 +76,6 @@ export interface Options extends Limits {
   /** Targets (and tenants) remembered; the one unused for longest goes first, after a day at the latest. Default 10,000. */
   readonly maxKeys?: number
 }
-
-/** Defaults of {@link make}. */
-export const defaults = {
-  keyBy: "target",
-  defaultOutputTokens: 1_024,
-  maxWait: "30 seconds",
-  maxWaiting: 10_000,
-  patience: "15 seconds",
-  learn: true,
-  ramp: { from: 0.1, over: "10 seconds" },
-  adaptive: { min: 0.5, max: 20, decrease: 0.5, increase: 1.1, after: 10 },
-  pause: "1 second",
-  maxPause: "60 seconds",
-  maxKeys: 10_000
-} as const
 
 /** One kind of quota as it stands. */
 export interface Remaining {

@@ -21,7 +21,8 @@ import { inRange, millisOf, optionError, positiveDuration, validate, wholeInRang
 import { rejection } from "../../internal/rejection.ts"
 import { clockOf, monotonicMs } from "../../internal/time.ts"
 import { type Gate, WaitLine } from "../../internal/waitLine.ts"
-import { type AdaptiveLimitService, defaults, type LimitOptions, type Options, type Snapshot } from "../AdaptiveLimit.ts"
+import type { AdaptiveLimitService, LimitOptions, Options, Snapshot } from "../AdaptiveLimit.ts"
+import { defaults } from "./defaults.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 

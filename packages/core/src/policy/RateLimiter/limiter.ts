@@ -16,16 +16,16 @@ import { rejection } from "../../internal/rejection.ts"
 import { clockOf, monotonicMs } from "../../internal/time.ts"
 import { type Gate, WaitLine } from "../../internal/waitLine.ts"
 import { type LimiterStoreService, makeMemory } from "../../store/LimiterStore.ts"
-import {
-  type AcquireOptions,
-  type ConsumeOptions,
-  defaults,
-  type Grant,
-  type LimiterError,
-  type Options,
-  type RateLimiterService,
-  type Snapshot
+import type {
+  AcquireOptions,
+  ConsumeOptions,
+  Grant,
+  LimiterError,
+  Options,
+  RateLimiterService,
+  Snapshot
 } from "../RateLimiter.ts"
+import { defaults } from "./defaults.ts"
 import { invalid, type Plan, Plans } from "./plans.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>

@@ -15,7 +15,8 @@ import {
   wholeInRange
 } from "../../internal/options.ts"
 import type { QuotaRules } from "../../internal/quotaState.ts"
-import { defaults, type Limits, type Options } from "../TokenQuota.ts"
+import type { Limits, Options } from "../TokenQuota.ts"
+import { defaults } from "./defaults.ts"
 
 /** A quota's settings as numbers. */
 export interface Settings {
