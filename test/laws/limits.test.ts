@@ -20,7 +20,12 @@ interface Grant {
 const ruleOf = (algorithm: Rule["algorithm"], random: () => number): Rule => {
   const limit = 1 + Math.floor(random() * 20)
   const bucket = algorithm === "token-bucket" || algorithm === "gcra"
-  return { algorithm, limit, windowMs: 100 + Math.floor(random() * 1_000), burst: bucket ? 1 + Math.floor(random() * 20) : limit }
+  return {
+    algorithm,
+    limit,
+    windowMs: 100 + Math.floor(random() * 1_000),
+    burst: bucket ? 1 + Math.floor(random() * 20) : limit
+  }
 }
 
 /** A table that has granted the same. */
@@ -59,7 +64,8 @@ const mostIn = (grants: ReadonlyArray<Grant>, windowMs: number): number => {
   let most = 0
   for (let first = 0; first < grants.length; first++) {
     let sum = 0
-    for (let i = first; i < grants.length && grants[i]!.at < grants[first]!.at + windowMs - 1e-5; i++) sum += grants[i]!.weight
+    for (let i = first; i < grants.length && grants[i]!.at < grants[first]!.at + windowMs - 1e-5; i++)
+      sum += grants[i]!.weight
     most = Math.max(most, sum)
   }
   return most
@@ -176,8 +182,12 @@ describe("every algorithm", () => {
       table.sweep(600, 10)
       expect(table.size).toBe(1)
       table.sweep(600, 10)
-      while (!table.sweep(10_000, 10)) { /* until a round is complete */ }
-      while (!table.sweep(10_000, 10)) { /* and one more */ }
+      while (!table.sweep(10_000, 10)) {
+        /* until a round is complete */
+      }
+      while (!table.sweep(10_000, 10)) {
+        /* and one more */
+      }
       expect(table.size).toBe(0)
     })
   }
@@ -238,7 +248,8 @@ describe("the queue of waiters", () => {
         } else {
           const now = random() * 1_000
           const late = new Set<number>()
-          for (let out = queue.removeExpired(now); out !== undefined; out = queue.removeExpired(now)) late.add(out.value)
+          for (let out = queue.removeExpired(now); out !== undefined; out = queue.removeExpired(now))
+            late.add(out.value)
           expect(late).toEqual(new Set(model.filter((each) => each.deadline <= now).map((each) => each.id)))
           model = model.filter((each) => each.deadline > now)
         }

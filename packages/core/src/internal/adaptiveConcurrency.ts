@@ -67,7 +67,7 @@ const gradient2 = (options: ConcurrencyOptions, state: ConcurrencyState, latency
   // Back from a long time of high latency, the long-term average may not take a whole window to follow.
   if (state.longMs / latencyMs > 2) state.longMs *= 0.95
   if (inFlight < state.limit / 2) return
-  const gradient = Math.max(0.5, Math.min(1, options.tolerance * state.longMs / latencyMs))
+  const gradient = Math.max(0.5, Math.min(1, (options.tolerance * state.longMs) / latencyMs))
   const next = state.limit * gradient + options.queueSize
   state.limit = clamp(options, state.limit * (1 - options.smoothing) + next * options.smoothing)
 }

@@ -27,7 +27,7 @@ const jsonLength = (value: unknown): number => {
 const toolsLength = (tools: ReadonlyArray<ToolDefinition> | undefined): number => {
   if (tools === undefined) return 0
   let length = toolsSeen.get(tools)
-  if (length === undefined) toolsSeen.set(tools, length = jsonLength(tools))
+  if (length === undefined) toolsSeen.set(tools, (length = jsonLength(tools)))
   return length
 }
 

@@ -25,5 +25,5 @@ export const fixedWindow: Algorithm = {
     cells.numbers[at + 1] = Math.max(0, used(rule, cells, at, now) - weight)
   },
   remaining: (rule, cells, at, now) => Math.max(0, rule.limit - used(rule, cells, at, now)),
-  idleAt: (rule, cells, at) => cells.numbers[at + 1] === 0 ? -Infinity : cells.numbers[at]! + rule.windowMs
+  idleAt: (rule, cells, at) => (cells.numbers[at + 1] === 0 ? -Infinity : cells.numbers[at]! + rule.windowMs)
 }

@@ -2,7 +2,7 @@
  * Windows as an option, checked and turned into rules.
  */
 import type * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import type { AlgorithmName, Rule } from "./limitRule.ts"
 import { algorithms } from "./limitTable.ts"
 import { type Check, inRange, millisOf, optionError, positiveDuration } from "./options.ts"
@@ -28,9 +28,10 @@ const checksOf = (field: string, options: WindowOptions): ReadonlyArray<Check> =
   const known = Object.hasOwn(algorithms, algorithm)
     ? undefined
     : optionError(`${field}algorithm`, algorithm, Object.keys(algorithms).join(", "))
-  const noBurst = options.burst === undefined || isBucket(algorithm)
-    ? undefined
-    : optionError(`${field}burst`, options.burst, "left out for the windowed algorithms")
+  const noBurst =
+    options.burst === undefined || isBucket(algorithm)
+      ? undefined
+      : optionError(`${field}burst`, options.burst, "left out for the windowed algorithms")
   return [
     known,
     inRange(`${field}limit`, options.limit, 1, Number.MAX_SAFE_INTEGER),

@@ -73,7 +73,7 @@ export class LimitTable {
 
   /** Tells of rules of the same shape that will be used. */
   register(rules: ReadonlyArray<Rule>): void {
-    this.slowest = rules.map((rule, i) => rule.limit < this.slowest[i]!.limit ? rule : this.slowest[i]!)
+    this.slowest = rules.map((rule, i) => (rule.limit < this.slowest[i]!.limit ? rule : this.slowest[i]!))
   }
 
   get size(): number {
@@ -136,11 +136,12 @@ export class LimitTable {
       // A bucket's wait is a line, whatever the weight; a window's repeats with every limit that has gone.
       const rounds = bucket ? 0 : Math.max(0, Math.ceil(weight / rule.limit) - 1)
       const rest = weight - rounds * rule.limit
-      const wait = page !== undefined
-        ? this.kinds[i]!.wait(rule, page, at, now, rest)
-        : bucket
-        ? Math.max(0, (rest - rule.burst) * (rule.windowMs / rule.limit))
-        : 0
+      const wait =
+        page !== undefined
+          ? this.kinds[i]!.wait(rule, page, at, now, rest)
+          : bucket
+            ? Math.max(0, (rest - rule.burst) * (rule.windowMs / rule.limit))
+            : 0
       most = Math.max(most, rounds * rule.windowMs + wait)
       at += this.kinds[i]!.width
     }

@@ -76,7 +76,7 @@ export const waitFor = (meter: Meter, now: number, amount: number, ramp: Ramp, r
   if (single && used <= slack) return 0
   const rampLeft = Math.max(0, rampFromMs + ramp.overMs - now)
   const rate = limit / meter.windowMs
-  const growth = rampLeft > 0 ? limit * (1 - ramp.from) / ramp.overMs : 0
+  const growth = rampLeft > 0 ? (limit * (1 - ramp.from)) / ramp.overMs : 0
   const over = used + amount - (limit - growth * rampLeft)
   if (over <= slack) return 0
   const inRamp = over / (rate + growth)
@@ -105,10 +105,12 @@ export const learn = (meter: Meter, now: number, said: Learned, since: number): 
   const limit = positive(said.limit)
   const resetMs = positive(said.resetMs)
   const counted = limit === undefined || said.remaining === undefined ? 0 : limit - said.remaining
-  const implied = counted >= 1 && resetMs !== undefined ? windowOf(resetMs * limit! / counted) ?? minute : meter.windowMs
+  const implied =
+    counted >= 1 && resetMs !== undefined ? (windowOf((resetMs * limit!) / counted) ?? minute) : meter.windowMs
   // A provider's limit for an hour or a day says nothing of the options' limit for a minute.
   if (meter.configured !== Infinity && implied !== minute) return false
-  const changed = limit !== undefined && (Math.min(meter.configured, limit) !== meter.limit || implied !== meter.windowMs)
+  const changed =
+    limit !== undefined && (Math.min(meter.configured, limit) !== meter.limit || implied !== meter.windowMs)
   if (limit !== undefined) {
     meter.limit = Math.min(meter.configured, limit)
     meter.windowMs = implied

@@ -56,7 +56,12 @@ export interface Reservation extends Need {
 
 export const makeQuotaState = (rules: QuotaRules, now: number): QuotaState => ({
   rules,
-  meters: [makeMeter(rules.limits[0]), makeMeter(rules.limits[1]), makeMeter(rules.limits[2]), makeMeter(rules.limits[3])],
+  meters: [
+    makeMeter(rules.limits[0]),
+    makeMeter(rules.limits[1]),
+    makeMeter(rules.limits[2]),
+    makeMeter(rules.limits[3])
+  ],
   aimd: rules.aimd === undefined ? undefined : makeAimdRate(rules.aimd),
   pausedUntilMs: -Infinity,
   rampFromMs: now,
@@ -64,7 +69,13 @@ export const makeQuotaState = (rules: QuotaRules, now: number): QuotaState => ({
 })
 
 const amount = (need: Need, calls: number, kind: number): number =>
-  kind === 0 ? calls : kind === 1 ? need.inputTokens + need.outputTokens : kind === 2 ? need.inputTokens : need.outputTokens
+  kind === 0
+    ? calls
+    : kind === 1
+      ? need.inputTokens + need.outputTokens
+      : kind === 2
+        ? need.inputTokens
+        : need.outputTokens
 
 /** The kind that can never hold this, or `undefined`. */
 export const neverFits = (state: QuotaState, need: Need): Scope | undefined => {
@@ -91,7 +102,7 @@ export const quotaWait = (state: QuotaState, need: Need, calls: number, now: num
 }
 
 const pacing = (state: QuotaState, calls: number): number =>
-  state.aimd!.rate >= state.rules.aimd!.max ? 0 : (calls - 1) * 1000 / state.aimd!.rate
+  state.aimd!.rate >= state.rules.aimd!.max ? 0 : ((calls - 1) * 1000) / state.aimd!.rate
 
 /** The kind that makes wait the longest. */
 export const tightest = (state: QuotaState, need: Need, now: number): Scope => {

@@ -11,7 +11,7 @@ const plainArgs = Symbol.for("effect/Data/Error/plainArgs")
  * is its first line.
  */
 export const rejection = <E extends LLMError, Fields extends { readonly message: string }>(
-  errorClass: new(fields: Fields) => E,
+  errorClass: new (fields: Fields) => E,
   tag: E["_tag"],
   fields: NoInfer<Fields>
 ): E => {

@@ -77,7 +77,8 @@ export class WaitLine<A, E> {
         return Effect.sync(() => this.leave(waiter!))
       })
       return Effect.onExit(Effect.interruptible(wait), (exit: Exit.Exit<number, E>) =>
-        exit._tag === "Failure" && waiter?.value.granted === true ? this.gate.release(value) : Effect.void)
+        exit._tag === "Failure" && waiter?.value.granted === true ? this.gate.release(value) : Effect.void
+      )
     })
   }
 
@@ -115,28 +116,27 @@ export class WaitLine<A, E> {
   }
 
   private run(context: Context.Context<never>): Effect.Effect<void> {
-    const self = this
-    return Effect.gen(function*() {
+    return Effect.gen({ self: this }, function* () {
       const clock = Context.get(context, Clock.Clock)
       while (true) {
-        self.changed = false
+        this.changed = false
         const nowMs = monotonicMs(clock)
-        const waiter = self.queue.first(nowMs)
+        const waiter = this.queue.first(nowMs)
         if (waiter === undefined) break
-        const answer = self.gate.attempt(waiter.value.value, nowMs)
-        const waitMs = typeof answer === "number" ? answer : yield* self.ask(waiter, answer)
-        if (waitMs === 0) yield* self.admit(waiter, monotonicMs(clock))
+        const answer = this.gate.attempt(waiter.value.value, nowMs)
+        const waitMs = typeof answer === "number" ? answer : yield* this.ask(waiter, answer)
+        if (waitMs === 0) yield* this.admit(waiter, monotonicMs(clock))
         else if (waitMs > 0) {
           // Only now, so that a place that is there in the last moment is not refused for a late timer.
-          if (!self.reject(waiter, nowMs, waitMs)) self.expire(nowMs)
-          if (waiter.queued && !self.changed) {
-            yield* self.pause(context, nowMs, Math.min(waitMs, self.queue.nextDeadlineMs - nowMs))
+          if (!this.reject(waiter, nowMs, waitMs)) this.expire(nowMs)
+          if (waiter.queued && !this.changed) {
+            yield* this.pause(context, nowMs, Math.min(waitMs, this.queue.nextDeadlineMs - nowMs))
           }
         }
       }
-      self.running = false
-      self.pump = undefined
-      self.onEmpty()
+      this.running = false
+      this.pump = undefined
+      this.onEmpty()
     })
   }
 
@@ -184,9 +184,10 @@ export class WaitLine<A, E> {
         this.unpause = undefined
         resume(Effect.void)
       }
-      const timer = ms === Infinity
-        ? undefined
-        : Effect.runForkWith(context)(Effect.andThen(Effect.sleep(wholeMs(ms)), Effect.sync(go)))
+      const timer =
+        ms === Infinity
+          ? undefined
+          : Effect.runForkWith(context)(Effect.andThen(Effect.sleep(wholeMs(ms)), Effect.sync(go)))
       this.pausedUntil = nowMs + ms
       this.unpause = () => {
         timer?.interruptUnsafe()

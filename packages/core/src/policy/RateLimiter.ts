@@ -119,16 +119,15 @@ export interface LimiterOptions {
 }
 
 /** Windows of one plan, of all plans, or the one window itself. */
-export type Options =
-  & LimiterOptions
-  & (
+export type Options = LimiterOptions &
+  (
     | WindowOptions
     | { readonly windows: ReadonlyArray<WindowOptions> }
     | {
-      readonly plans: Readonly<Record<string, ReadonlyArray<WindowOptions>>>
-      /** Default: the first one. */
-      readonly defaultPlan?: string
-    }
+        readonly plans: Readonly<Record<string, ReadonlyArray<WindowOptions>>>
+        /** Default: the first one. */
+        readonly defaultPlan?: string
+      }
   )
 
 const tiers = (minute: number, hour: number, day: number): ReadonlyArray<WindowOptions> => [
@@ -166,7 +165,8 @@ export const plans = {
  */
 export const make = (options: Options): Effect.Effect<RateLimiterService, Config.ConfigError, Scope.Scope> =>
   Effect.flatMap(Effect.serviceOption(LimiterStore), (store) =>
-    makeLimiter(options, store._tag === "Some" ? store.value : undefined))
+    makeLimiter(options, store._tag === "Some" ? store.value : undefined)
+  )
 
 /** {@link make} on the given store. */
 export const makeWith = (
@@ -216,15 +216,13 @@ const claim = (limiter: RateLimiterService, options: LimitOptions): Effect.Effec
  * of an interruption, is given back.
  */
 export const limit: {
-  (options: LimitOptions): <A, E, R>(
-    self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | LimiterError, R | RateLimiter>
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
+  (
     options: LimitOptions
-  ): Effect.Effect<A, E | LimiterError, R | RateLimiter>
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LimiterError, R | RateLimiter>
+  <A, E, R>(self: Effect.Effect<A, E, R>, options: LimitOptions): Effect.Effect<A, E | LimiterError, R | RateLimiter>
 } = Fn.dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, options: LimitOptions) =>
-  Effect.flatMap(RateLimiter, (limiter) => limitWith(limiter, self, options)))
+  Effect.flatMap(RateLimiter, (limiter) => limitWith(limiter, self, options))
+)
 
 /** {@link limit} with a limiter at hand. */
 export const limitWith = <A, E, R>(
@@ -236,23 +234,23 @@ export const limitWith = <A, E, R>(
     Effect.flatMap(claim(limiter, options), (grant) => {
       let begun = false
       return Effect.onExit(
-        restore(Effect.suspend(() => {
-          begun = true
-          return self
-        })),
-        () => begun ? Effect.void : Effect.ignore(limiter.refund(grant))
+        restore(
+          Effect.suspend(() => {
+            begun = true
+            return self
+          })
+        ),
+        () => (begun ? Effect.void : Effect.ignore(limiter.refund(grant)))
       )
     })
   )
 
 /** Runs a stream within the limit: one place for the whole stream, taken before it begins. */
 export const limitStream: {
-  (options: LimitOptions): <A, E, R>(
-    self: Stream.Stream<A, E, R>
-  ) => Stream.Stream<A, E | LimiterError, R | RateLimiter>
-  <A, E, R>(
-    self: Stream.Stream<A, E, R>,
+  (
     options: LimitOptions
-  ): Stream.Stream<A, E | LimiterError, R | RateLimiter>
+  ): <A, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | LimiterError, R | RateLimiter>
+  <A, E, R>(self: Stream.Stream<A, E, R>, options: LimitOptions): Stream.Stream<A, E | LimiterError, R | RateLimiter>
 } = Fn.dual(2, <A, E, R>(self: Stream.Stream<A, E, R>, options: LimitOptions) =>
-  Stream.unwrap(Effect.flatMap(RateLimiter, (limiter) => Effect.as(claim(limiter, options), self))))
+  Stream.unwrap(Effect.flatMap(RateLimiter, (limiter) => Effect.as(claim(limiter, options), self)))
+)

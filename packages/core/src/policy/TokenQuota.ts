@@ -170,13 +170,12 @@ export const limit = <A, E, R>(
   Effect.flatMap(TokenQuota, (quota) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(quota.reserve(options), (settle) =>
-        Effect.onExit(restore(self), (exit) => Effect.sync(() => settle(outcomeOf(exit, options)))))
-    ))
+        Effect.onExit(restore(self), (exit) => Effect.sync(() => settle(outcomeOf(exit, options))))
+      )
+    )
+  )
 
-const outcomeOf = <A, E>(
-  exit: Exit.Exit<A, E>,
-  options: LimitOptions<A, E>
-): AttemptOutcome => {
+const outcomeOf = <A, E>(exit: Exit.Exit<A, E>, options: LimitOptions<A, E>): AttemptOutcome => {
   const reserved: Usage = { inputTokens: options.inputTokens, outputTokens: options.outputTokens }
   if (exit._tag === "Success") return { _tag: "success", usage: options.usage?.(exit.value) ?? reserved, tookMs: 0 }
   for (const reason of exit.cause.reasons) {

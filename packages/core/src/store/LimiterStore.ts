@@ -9,14 +9,14 @@ import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { StoreError } from "../errors/LLMError.ts"
 import type { Decision } from "../internal/limitTable.ts"
 import { LimitTable, shapeOf } from "../internal/limitTable.ts"
 import type { Rule } from "../internal/limitRule.ts"
 import { millisOf, positiveDuration, validate, wholeInRange } from "../internal/options.ts"
 import { clockOf, monotonicMs } from "../internal/time.ts"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 
 export type { AlgorithmName, Rule } from "../internal/limitRule.ts"
 export type { Decision } from "../internal/limitTable.ts"
@@ -56,7 +56,9 @@ export interface LimiterStoreService {
   readonly size: Effect.Effect<number | undefined, StoreError>
 }
 
-export class LimiterStore extends Context.Service<LimiterStore, LimiterStoreService>()("@breakwater/core/LimiterStore") {}
+export class LimiterStore extends Context.Service<LimiterStore, LimiterStoreService>()(
+  "@breakwater/core/LimiterStore"
+) {}
 
 /** Options of {@link makeMemory}. */
 export interface MemoryOptions {
@@ -73,7 +75,7 @@ export const memoryDefaults = { maxKeys: 1_000_000, sweepInterval: "10 seconds" 
 const slice = 20_000
 
 const sweeper = (tables: ReadonlyMap<string, LimitTable>, intervalMs: number, done: () => void) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const clock = yield* Clock.Clock
     let left = 1
     while (left > 0) {
@@ -96,7 +98,7 @@ const sweeper = (tables: ReadonlyMap<string, LimitTable>, intervalMs: number, do
 export const makeMemory = (
   options: MemoryOptions = {}
 ): Effect.Effect<LimiterStoreService, Config.ConfigError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const maxKeys = options.maxKeys ?? memoryDefaults.maxKeys
     const interval = options.sweepInterval ?? memoryDefaults.sweepInterval
     yield* validate([wholeInRange("maxKeys", maxKeys, 1), positiveDuration("sweepInterval", interval)])
@@ -112,9 +114,11 @@ export const makeMemory = (
     )
     const ensureSweep = () => {
       if (closed) return
-      sweeping = fork(sweeper(tables, millisOf(interval)!, () => {
-        sweeping = undefined
-      }))
+      sweeping = fork(
+        sweeper(tables, millisOf(interval)!, () => {
+          sweeping = undefined
+        })
+      )
     }
     return {
       name: "memory",
@@ -126,7 +130,7 @@ export const makeMemory = (
       open: (namespace, rules) => {
         const id = `${namespace}\u0000${shapeOf(rules)}`
         let table = tables.get(id)
-        if (table === undefined) tables.set(id, table = new LimitTable(rules, maxKeys))
+        if (table === undefined) tables.set(id, (table = new LimitTable(rules, maxKeys)))
         else table.register(rules)
         return openTable(table, rules, () => {
           if (sweeping === undefined) ensureSweep()

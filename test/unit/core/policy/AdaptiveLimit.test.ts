@@ -123,7 +123,7 @@ describe("AIMD", () => {
 
 describe("the service", () => {
   it.effect("is fed by the time to the first token and not by the whole latency", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const limit = yield* AdaptiveLimit.make({ initial: 2 })
       const admit = limit.admit!
       for (let i = 0; i < 20; i++) {
@@ -136,10 +136,11 @@ describe("the service", () => {
       expect(state?.latencyMs).toBe(200)
       expect(state?.limit).toBeGreaterThan(2)
       expect(state?.inFlight).toBe(0)
-    }))
+    })
+  )
 
   it.effect("makes calls above the limit wait for a place, in order", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const limit = yield* AdaptiveLimit.make({ initial: 1, max: 1 })
       const settle = yield* limit.admit!(call)
       const order: Array<number> = []
@@ -149,7 +150,8 @@ describe("the service", () => {
             Effect.sync(() => {
               order.push(i)
               done(success(1, 1))
-            })),
+            })
+          ),
           { startImmediately: true }
         )
       }
@@ -158,10 +160,11 @@ describe("the service", () => {
       yield* Effect.yieldNow
       expect(order).toEqual([0, 1, 2])
       expect(yield* limit.snapshot("p/m")).toMatchObject({ inFlight: 0, waiting: 0 })
-    }))
+    })
+  )
 
   it.effect("rejects with a local error after its wait, or at once when there is no time", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const limit = yield* AdaptiveLimit.make({ initial: 1, max: 1, maxWait: "2 seconds" })
       yield* limit.admit!(call)
       const atOnce = yield* Effect.flip(limit.admit!({ ...call, deadlineMs: 0 }))
@@ -170,10 +173,11 @@ describe("the service", () => {
       const fiber = yield* Effect.forkChild(Effect.flip(limit.admit!(call)), { startImmediately: true })
       yield* TestClock.adjust("2001 millis")
       expect((yield* Fiber.join(fiber))._tag).toBe("RateLimitError")
-    }))
+    })
+  )
 
   it.effect("is lowered by a refusal, and says so", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const events: Array<Event.PolicyEvent> = []
       const limit = yield* AdaptiveLimit.make()
       ;(yield* limit.admit!(call))(refusal)
@@ -186,17 +190,20 @@ describe("the service", () => {
       expect(events).toEqual([
         { type: "limit-adapted", limiter: "adaptive-limit", key: "p/m", unit: "concurrent-calls", from: 18, to: 16 }
       ])
-    }))
+    })
+  )
 
   it.effect("gives the place back on success, failure, defect and interruption, once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const limit = yield* AdaptiveLimit.make({ initial: 1, max: 1 })
       const never = yield* Deferred.make<void>()
       for (const effect of [Effect.void, Effect.fail("no"), Effect.die("defect")]) {
         yield* Effect.exit(limit.limit(effect as Effect.Effect<void, string>, { key: "k" }))
         expect((yield* limit.snapshot("k"))?.inFlight).toBe(0)
       }
-      const fiber = yield* Effect.forkChild(limit.limit(Deferred.await(never), { key: "k" }), { startImmediately: true })
+      const fiber = yield* Effect.forkChild(limit.limit(Deferred.await(never), { key: "k" }), {
+        startImmediately: true
+      })
       expect((yield* limit.snapshot("k"))?.inFlight).toBe(1)
       yield* Fiber.interrupt(fiber)
       expect((yield* limit.snapshot("k"))?.inFlight).toBe(0)
@@ -204,17 +211,19 @@ describe("the service", () => {
       settle(success(1))
       settle(success(1))
       expect((yield* limit.snapshot("p/m"))?.inFlight).toBe(0)
-    }))
+    })
+  )
 
   it.effect("lets an effect say which failures are refusals", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const limit = yield* AdaptiveLimit.AdaptiveLimit
       const options = { key: "k", refused: (error: string) => error === "overloaded" }
       yield* Effect.exit(AdaptiveLimit.limit(Effect.fail("other"), options))
       expect((yield* limit.snapshot("k"))?.limit).toBe(20)
       yield* Effect.exit(AdaptiveLimit.limit(Effect.fail("overloaded"), options))
       expect((yield* limit.snapshot("k"))?.limit).toBe(18)
-    }).pipe(Effect.provide(AdaptiveLimit.layer())))
+    }).pipe(Effect.provide(AdaptiveLimit.layer()))
+  )
 
   const wrong: ReadonlyArray<readonly [AdaptiveLimit.Options, string]> = [
     [{ initial: 0 }, "initial is 0"],
@@ -227,21 +236,23 @@ describe("the service", () => {
     [{ slow: 0 }, "slow is 0"],
     [{ maxWait: -1 }, "maxWait is -1"],
     [{ queueSize: Infinity }, "queueSize is Infinity"],
-    [{ algorithm: "vegas" as "aimd" }, "algorithm is \"vegas\""]
+    [{ algorithm: "vegas" as "aimd" }, 'algorithm is "vegas"']
   ]
   for (const [options, message] of wrong) {
     it.effect(`refuses the option: ${message}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const exit = yield* Effect.exit(AdaptiveLimit.make(options))
         expect(Exit.isFailure(exit)).toBe(true)
         expect((yield* Effect.flip(AdaptiveLimit.make(options))).message).toContain(message)
-      }))
+      })
+    )
   }
 
   it.effect("a noop has no admission and passes effects on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const limit = yield* AdaptiveLimit.AdaptiveLimit
       expect(limit.admit).toBeUndefined()
       expect(yield* limit.limit(Effect.succeed(1), { key: "k" })).toBe(1)
-    }).pipe(Effect.provide(AdaptiveLimit.layerNoop)))
+    }).pipe(Effect.provide(AdaptiveLimit.layerNoop))
+  )
 })

@@ -21,22 +21,30 @@ describe("interrupted at every operation", () => {
       let begun = 0
       const program = () => {
         begun = 0
-        return Effect.gen(function*() {
+        return Effect.gen(function* () {
           limiter = yield* Scope.provide(
             RateLimiter.make({ limit: 2, window: "1 hour", burst: 2, algorithm: "sliding-log", maxWait: "3 hours" }),
             Scope.makeUnsafe()
           )
-          const work = RateLimiter.limitWith(limiter, Effect.sync(() => void begun++), { key: "key" })
+          const work = RateLimiter.limitWith(
+            limiter,
+            Effect.sync(() => void begun++),
+            { key: "key" }
+          )
           yield* Effect.forEach([1, 2, 3], () => work, { concurrency: 3 })
         })
       }
-      const points = await sweep(program, ({ clock }) => {
-        if (limiter === undefined) return
-        const used = Effect.runSync(Effect.provideService(limiter.snapshot("key"), Clock.Clock, clock))
-        expect(used.waiting).toBe(0)
-        // Within the first hour nothing leaves the log.
-        if (clock.currentTimeMillisUnsafe() < 3_600_000) expect(2 - used.remaining).toBe(begun)
-      }, options)
+      const points = await sweep(
+        program,
+        ({ clock }) => {
+          if (limiter === undefined) return
+          const used = Effect.runSync(Effect.provideService(limiter.snapshot("key"), Clock.Clock, clock))
+          expect(used.waiting).toBe(0)
+          // Within the first hour nothing leaves the log.
+          if (clock.currentTimeMillisUnsafe() < 3_600_000) expect(2 - used.remaining).toBe(begun)
+        },
+        options
+      )
       expect(points).toBeGreaterThan(20)
     })
 
@@ -46,7 +54,7 @@ describe("interrupted at every operation", () => {
       const program = () => {
         quota = undefined
         used = 0
-        return Effect.gen(function*() {
+        return Effect.gen(function* () {
           quota = yield* Scope.provide(
             TokenQuota.make({ tpm: 100, ramp: false, adaptive: false, maxWait: "5 minutes" }),
             Scope.makeUnsafe()
@@ -60,17 +68,21 @@ describe("interrupted at every operation", () => {
           yield* Effect.forEach([1, 2, 3], () => work, { concurrency: 3 })
         })
       }
-      const points = await sweep(program, ({ clock }) => {
-        if (quota === undefined) return
-        const state = Effect.runSync(Effect.provideService(quota.snapshot("key"), Clock.Clock, clock))
-        if (state === undefined) return
-        expect(state.waiting).toBe(0)
-        // An interruption before the end keeps the estimate of sixty, once at most.
-        if (clock.currentTimeMillisUnsafe() === 0) {
-          const taken = 100 - state.tokens!.remaining
-          expect([used, used + 50, used + 60]).toContain(taken)
-        }
-      }, options)
+      const points = await sweep(
+        program,
+        ({ clock }) => {
+          if (quota === undefined) return
+          const state = Effect.runSync(Effect.provideService(quota.snapshot("key"), Clock.Clock, clock))
+          if (state === undefined) return
+          expect(state.waiting).toBe(0)
+          // An interruption before the end keeps the estimate of sixty, once at most.
+          if (clock.currentTimeMillisUnsafe() === 0) {
+            const taken = 100 - state.tokens!.remaining
+            expect([used, used + 50, used + 60]).toContain(taken)
+          }
+        },
+        options
+      )
       expect(points).toBeGreaterThan(20)
     })
 
@@ -78,19 +90,23 @@ describe("interrupted at every operation", () => {
       let limit: AdaptiveLimit.AdaptiveLimitService | undefined
       const program = () => {
         limit = undefined
-        return Effect.gen(function*() {
+        return Effect.gen(function* () {
           const made = yield* Scope.provide(AdaptiveLimit.make({ initial: 1, max: 1 }), Scope.makeUnsafe())
           limit = made
           const work = made.limit(Effect.sleep("1 second"), { key: "key" })
           yield* Effect.forEach([1, 2, 3], () => work, { concurrency: 3 })
         })
       }
-      const points = await sweep(program, ({ clock }) => {
-        if (limit === undefined) return
-        const state = Effect.runSync(Effect.provideService(limit.snapshot("key"), Clock.Clock, clock))
-        if (state !== undefined) expect(state).toMatchObject({ inFlight: 0, waiting: 0 })
-        expect(clock.sleeping()).toBe(0)
-      }, options)
+      const points = await sweep(
+        program,
+        ({ clock }) => {
+          if (limit === undefined) return
+          const state = Effect.runSync(Effect.provideService(limit.snapshot("key"), Clock.Clock, clock))
+          if (state !== undefined) expect(state).toMatchObject({ inFlight: 0, waiting: 0 })
+          expect(clock.sleeping()).toBe(0)
+        },
+        options
+      )
       expect(points).toBeGreaterThan(20)
     })
   }
@@ -98,12 +114,16 @@ describe("interrupted at every operation", () => {
   it("leaves no timer of its own when its scope ends", async () => {
     await sweep(
       () =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const scope = yield* Scope.make()
           const limiter = yield* Scope.provide(RateLimiter.make({ limit: 1, window: "1 second" }), scope)
           yield* limiter.acquire("key")
           yield* limiter.acquire("key")
-        }).pipe(Effect.scoped, Effect.exit, Effect.tap((exit) => Effect.sync(() => Exit.isExit(exit)))),
+        }).pipe(
+          Effect.scoped,
+          Effect.exit,
+          Effect.tap((exit) => Effect.sync(() => Exit.isExit(exit)))
+        ),
       () => {}
     )
   })

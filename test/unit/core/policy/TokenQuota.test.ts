@@ -6,7 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 
-const callOf = (characters: number, maxTokens?: number, more: Partial<Attempt.AttemptCall> = {}): Attempt.AttemptCall => ({
+const callOf = (
+  characters: number,
+  maxTokens?: number,
+  more: Partial<Attempt.AttemptCall> = {}
+): Attempt.AttemptCall => ({
   requestId: "request",
   target: "p/m",
   provider: "p",
@@ -59,7 +63,7 @@ const make = (options: TokenQuota.Options) =>
 
 /** Admits so many calls, one after the other, and says when each began. */
 const times = (admit: Attempt.Admit, count: number, outcome: Attempt.AttemptOutcome | undefined, call = small) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const began: Array<number> = []
     for (let i = 0; i < count; i++) {
       const settle = yield* admit(call)
@@ -70,7 +74,7 @@ const times = (admit: Attempt.Admit, count: number, outcome: Attempt.AttemptOutc
   })
 
 const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
     yield* TestClock.adjust("10 minutes")
     return yield* Fiber.join(fiber)
@@ -78,7 +82,7 @@ const inTime = <A, E>(effect: Effect.Effect<A, E>) =>
 
 describe("reserve and settle", () => {
   it.effect("reserves characters ÷ 4 and maxTokens, and settles what was used", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ rpm: 10, tpm: 1_000, inputTpm: 800, outputTpm: 500, ...steady })
       const settle = yield* admit(callOf(400, 300))
       expect(yield* snapshot).toMatchObject({
@@ -94,77 +98,102 @@ describe("reserve and settle", () => {
         inputTokens: { remaining: 680 },
         outputTokens: { remaining: 470 }
       })
-    }))
+    })
+  )
 
   it.effect("counts a default for an answer without a bound, and takes another estimate", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const byDefault = yield* make({ tpm: 10_000, ...steady })
       yield* byDefault.admit(callOf(400))
       expect((yield* byDefault.snapshot)?.tokens?.remaining).toBe(10_000 - 100 - 1_024)
       const own = yield* make({ tpm: 10_000, estimate: () => ({ inputTokens: 1, outputTokens: 2 }), ...steady })
       yield* own.admit(callOf(400))
       expect((yield* own.snapshot)?.tokens?.remaining).toBe(9_997)
-    }))
+    })
+  )
 
   it.effect("counts the texts of an embedding", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ tpm: 1_000, outputTpm: 1, ...steady })
       yield* admit(callOf(16, 1, { request: { model: "m", input: ["x".repeat(200), "y".repeat(200)] } }))
       expect((yield* snapshot)?.tokens?.remaining).toBe(900)
-    }))
+    })
+  )
 
   it.effect("goes below zero by a debit, which delays the next", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ tpm: 600, maxWait: "5 minutes", ...steady })
       ;(yield* admit(callOf(400, 100)))(success(500, 400))
       expect((yield* snapshot)?.tokens?.remaining).toBe(-300)
       // Ten tokens a second come back: 300 of debt, and 20 for the call.
       const [began] = yield* inTime(times(admit, 1, success()))
       expect(began).toBe(30_000 + 2_000)
-    }))
+    })
+  )
 
   it.effect("settles once, however often it is told", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ tpm: 1_000, ...steady })
       const settle = yield* admit(callOf(400, 100))
       settle(success(50, 50))
       settle(success(0, 0))
       expect((yield* snapshot)?.tokens?.remaining).toBe(900)
-    }))
+    })
+  )
 
   const outcomes: ReadonlyArray<readonly [string, Attempt.AttemptOutcome, number, number]> = [
     ["an interruption", { _tag: "interrupted", tookMs: 1 }, 9, 800],
-    ["an interruption with known usage", { _tag: "interrupted", tookMs: 1, usage: { inputTokens: 1, outputTokens: 1 } }, 9, 998],
+    [
+      "an interruption with known usage",
+      { _tag: "interrupted", tookMs: 1, usage: { inputTokens: 1, outputTokens: 1 } },
+      9,
+      998
+    ],
     ["an answered server error", failure(new LLMError.ServerError({ message: "" })), 9, 1_000],
-    ["a broken stream", failure(new LLMError.StreamInterruptedError({ message: "", partialText: "", parts: [] })), 9, 800],
+    [
+      "a broken stream",
+      failure(new LLMError.StreamInterruptedError({ message: "", partialText: "", parts: [] })),
+      9,
+      800
+    ],
     ["a connection never made", failure(new LLMError.TransportError({ message: "", phase: "connect" })), 10, 1_000],
-    ["a full bulkhead", failure(
-      new LLMError.BulkheadFullError({ message: "", key: "k", queued: 0, waited: Duration.zero })
-    ), 10, 1_000]
+    [
+      "a full bulkhead",
+      failure(new LLMError.BulkheadFullError({ message: "", key: "k", queued: 0, waited: Duration.zero })),
+      10,
+      1_000
+    ]
   ]
   for (const [name, outcome, requests, tokens] of outcomes) {
     it.effect(`settles ${name}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { admit, snapshot } = yield* make({ rpm: 10, tpm: 1_000, ...steady })
         ;(yield* admit(callOf(400, 100)))(outcome)
-        expect(yield* snapshot).toMatchObject({ requests: { remaining: requests }, tokens: { remaining: tokens }, pausedMs: 0 })
-      }))
+        expect(yield* snapshot).toMatchObject({
+          requests: { remaining: requests },
+          tokens: { remaining: tokens },
+          pausedMs: 0
+        })
+      })
+    )
   }
 })
 
 describe("waiting", () => {
   it.effect("keeps requests and tokens a minute", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const byRequests = yield* make({ rpm: 6, maxWait: "5 minutes", ...steady })
       expect(yield* inTime(times(byRequests.admit, 8, success()))).toEqual([0, 0, 0, 0, 0, 0, 10_000, 20_000])
       const start = yield* Clock.currentTimeMillis
       const byTokens = yield* make({ tpm: 60, maxWait: "5 minutes", ...steady })
-      expect((yield* inTime(times(byTokens.admit, 5, undefined))).map((at) => at - start))
-        .toEqual([0, 0, 0, 20_000, 40_000])
-    }))
+      expect((yield* inTime(times(byTokens.admit, 5, undefined))).map((at) => at - start)).toEqual([
+        0, 0, 0, 20_000, 40_000
+      ])
+    })
+  )
 
   it.effect("fails at once with a local error when the deadline or maxWait cannot be met", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ rpm: 1, maxWait: "2 minutes", ...steady })
       yield* admit(small)
       const error = yield* Effect.flip(admit(callOf(40, 10, { deadlineMs: 59_999 })))
@@ -177,58 +206,73 @@ describe("waiting", () => {
       expect(yield* Clock.currentTimeMillis).toBe(0)
       const [at] = yield* inTime(times(admit, 1, success(), callOf(40, 10, { deadlineMs: 60_000 })))
       expect(at).toBe(60_000)
-    }))
+    })
+  )
 
   it.effect("fails for good, and names the scope, with a call above the limit", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit } = yield* make({ tpm: 1_000, outputTpm: 500, ...steady })
-      expect(yield* Effect.flip(admit(callOf(4_000, 10)))).toMatchObject({ scope: "tokens", limit: 1_000, isRetryable: false })
+      expect(yield* Effect.flip(admit(callOf(4_000, 10)))).toMatchObject({
+        scope: "tokens",
+        limit: 1_000,
+        isRetryable: false
+      })
       expect(yield* Effect.flip(admit(callOf(40, 501)))).toMatchObject({ scope: "output-tokens", limit: 500 })
-    }))
+    })
+  )
 
   it.effect("lets interactive calls go before batch", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit } = yield* make({ rpm: 1, maxWait: "5 minutes", patience: "10 minutes", ...steady })
       yield* admit(small)
       const order: Array<string> = []
       for (const priority of ["batch", "interactive"] as const) {
         const call = callOf(40, 10, { context: { ...CallContext.single, priority } })
-        yield* Effect.forkChild(Effect.tap(admit(call), () => Effect.sync(() => order.push(priority))), {
-          startImmediately: true
-        })
+        yield* Effect.forkChild(
+          Effect.tap(admit(call), () => Effect.sync(() => order.push(priority))),
+          {
+            startImmediately: true
+          }
+        )
       }
       yield* TestClock.adjust("2 minutes")
       expect(order).toEqual(["interactive", "batch"])
-    }))
+    })
+  )
 
   it.effect("holds nothing for a waiter that is interrupted", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ rpm: 1, maxWait: "5 minutes", ...steady })
       yield* admit(small)
       const fibers = yield* Effect.forEach(Array.from({ length: 100 }), () =>
         Effect.forkChild(Effect.flip(Effect.timeout(admit(small), "1 hour")), { startImmediately: true }).pipe(
           Effect.map((fiber) => fiber as Fiber.Fiber<unknown, unknown>)
-        ))
+        )
+      )
       for (const fiber of fibers) yield* Fiber.interrupt(fiber)
       expect(yield* snapshot).toMatchObject({ waiting: 0, requests: { remaining: 0 } })
       yield* TestClock.adjust("1 minute")
       expect((yield* snapshot)?.requests?.remaining).toBe(1)
-    }))
+    })
+  )
 
   it.effect("keeps targets apart, and tenants if told so", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const shared = yield* make({ rpm: 1, maxWait: 0, ...steady })
       yield* shared.admit(small)
       yield* shared.admit(callOf(40, 10, { target: "p/other" }))
-      expect((yield* Effect.flip(shared.admit(callOf(40, 10, { context: { tenant: "b" } }))))._tag).toBe("RateLimitError")
+      expect((yield* Effect.flip(shared.admit(callOf(40, 10, { context: { tenant: "b" } }))))._tag).toBe(
+        "RateLimitError"
+      )
       const own = yield* make({ rpm: 1, maxWait: 0, keyBy: "target-and-tenant", ...steady })
       yield* own.admit(small)
       yield* own.admit(callOf(40, 10, { context: { tenant: "b" } }))
       expect(yield* Effect.flip(own.admit(small))).toMatchObject({ key: "p/m#default" })
-    }))
+    })
+  )
 
   it.effect("has limits of its own for a target or a provider", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit } = yield* make({ rpm: 100, maxWait: 0, targets: { "p/m": { rpm: 1 }, q: { rpm: 2 } }, ...steady })
       yield* admit(small)
       yield* Effect.flip(admit(small))
@@ -236,33 +280,41 @@ describe("waiting", () => {
       yield* admit(other)
       yield* admit(other)
       yield* Effect.flip(admit(other))
-    }))
+    })
+  )
 })
 
 describe("learning from headers", () => {
   it.effect("takes limit and what is left, less what was sent since", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make(steady)
       const first = yield* admit(small)
       const second = yield* admit(small)
-      first(success(10, 10, { requests: { limit: 100, remaining: 40, resetMs: 36_000 }, tokens: { limit: 1_000, remaining: 500 } }))
+      first(
+        success(10, 10, {
+          requests: { limit: 100, remaining: 40, resetMs: 36_000 },
+          tokens: { limit: 1_000, remaining: 500 }
+        })
+      )
       expect(yield* snapshot).toMatchObject({
         requests: { limit: 100, remaining: 39, windowMs: 60_000 },
         tokens: { limit: 1_000, remaining: 480 }
       })
       second(success(10, 10))
       expect((yield* snapshot)?.requests?.remaining).toBe(39)
-    }))
+    })
+  )
 
   it.effect("recognises a limit for a day by its reset", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make(steady)
       ;(yield* admit(small))(success(1, 1, { requests: { limit: 14_400, remaining: 14_370, resetMs: 179_560 } }))
       expect((yield* snapshot)?.requests).toEqual({ limit: 14_400, remaining: 14_370, windowMs: 86_400_000 })
-    }))
+    })
+  )
 
   it.effect("does not let a provider raise a limit of the options, only lower it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ rpm: 10, ...steady })
       ;(yield* admit(small))(success(1, 1, { requests: { limit: 500, remaining: 400, resetMs: 12_000 } }))
       expect((yield* snapshot)?.requests).toMatchObject({ limit: 10, remaining: 9 })
@@ -270,31 +322,36 @@ describe("learning from headers", () => {
       expect((yield* snapshot)?.requests?.remaining).toBe(3)
       ;(yield* admit(small))(success(1, 1, { requests: { limit: 5, remaining: 2, resetMs: 36_000 } }))
       expect((yield* snapshot)?.requests).toMatchObject({ limit: 5, remaining: 2 })
-    }))
+    })
+  )
 
   it.effect("is full again when the provider said so", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make(steady)
       ;(yield* admit(small))(success(1, 1, { requests: { limit: 100, remaining: 0, resetMs: 5_000 } }))
       const [at] = yield* inTime(Effect.andThen(times(admit, 1, undefined), (began) => Effect.succeed(began)))
       expect(at).toBeLessThanOrEqual(5_000)
       expect((yield* snapshot)?.requests?.limit).toBe(100)
-    }))
+    })
+  )
 
   it.effect("ignores absurd headers, and everything if told so", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make(steady)
-      ;(yield* admit(small))(success(1, 1, { requests: { limit: -1, remaining: -1, resetMs: 0 }, tokens: { limit: 0, remaining: 0 } }))
+      ;(yield* admit(small))(
+        success(1, 1, { requests: { limit: -1, remaining: -1, resetMs: 0 }, tokens: { limit: 0, remaining: 0 } })
+      )
       expect(yield* snapshot).toEqual({ pausedMs: 0, waiting: 0 })
       const deaf = yield* make({ learn: false, ...steady })
       ;(yield* deaf.admit(small))(success(1, 1, { requests: { limit: 1, remaining: 0 } }))
       expect(yield* deaf.snapshot).toEqual({ pausedMs: 0, waiting: 0 })
-    }))
+    })
+  )
 })
 
 describe("a refusal", () => {
   it.effect("pauses every caller of the target for the provider's hint", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ maxWait: "5 minutes", ...steady })
       const one = yield* admit(small)
       ;(yield* admit(small))(refusal("20 seconds"))
@@ -306,10 +363,11 @@ describe("a refusal", () => {
       expect((yield* snapshot)?.pausedMs).toBe(20_000)
       yield* admit(callOf(40, 10, { target: "p/other" }))
       expect(yield* inTime(times(admit, 1, success()))).toEqual([20_000])
-    }))
+    })
+  )
 
   it.effect("without a hint pauses longer each time, until a call goes well", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ maxWait: "5 minutes", ...steady })
       const pauses: Array<number | undefined> = []
       for (const outcome of [refusal(), refusal(), refusal(), success(), refusal()]) {
@@ -319,10 +377,11 @@ describe("a refusal", () => {
         yield* TestClock.adjust(paused ?? 0)
       }
       expect(pauses).toEqual([1_000, 2_000, 4_000, 0, 1_000])
-    }))
+    })
+  )
 
   it.effect("of our own is not the provider's: it pauses nothing and counts nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ rpm: 10, ramp: false })
       ;(yield* admit(small))(refusal("20 seconds", "local"))
       expect(yield* snapshot).toEqual({
@@ -330,10 +389,11 @@ describe("a refusal", () => {
         pausedMs: 0,
         waiting: 0
       })
-    }))
+    })
+  )
 
   it.effect("halves the adaptive rate, once for a burst, down to its bound", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ ramp: false, maxWait: "5 minutes" })
       const burst = yield* Effect.forEach(Array.from({ length: 10 }), () => admit(small))
       yield* TestClock.adjust(1)
@@ -344,10 +404,11 @@ describe("a refusal", () => {
         ;(yield* admit(small))(refusal("10 millis"))
       }
       expect((yield* snapshot)?.callsPerSecond).toBe(0.5)
-    }))
+    })
+  )
 
   it.effect("is made good by ten clean calls at a time, at the adapted pace", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit, snapshot } = yield* make({ ramp: false, maxWait: "5 minutes" })
       ;(yield* admit(small))(refusal("1 milli"))
       const began = yield* inTime(times(admit, 11, success()))
@@ -355,12 +416,13 @@ describe("a refusal", () => {
       expect((yield* snapshot)?.callsPerSecond).toBeCloseTo(11)
       yield* inTime(times(admit, 100, success()))
       expect((yield* snapshot)?.callsPerSecond).toBeUndefined()
-    }))
+    })
+  )
 })
 
 describe("the ramp", () => {
   it.effect("lets the allowance grow after a cold start", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit } = yield* make({ rpm: 100, adaptive: false, maxWait: 0, ramp: { from: 0.1, over: "10 seconds" } })
       let gone = 0
       const counted = Effect.forever(Effect.tap(admit(small), () => Effect.sync(() => gone++)))
@@ -375,10 +437,11 @@ describe("the ramp", () => {
       yield* Effect.exit(counted)
       expect(gone).toBeLessThanOrEqual(117)
       expect(gone).toBeGreaterThanOrEqual(115)
-    }))
+    })
+  )
 
   it.effect("starts again after a pause", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit } = yield* make({ rpm: 100, adaptive: false, maxWait: 0 })
       yield* admit(small)
       yield* TestClock.adjust("1 hour")
@@ -395,19 +458,21 @@ describe("the ramp", () => {
       yield* TestClock.adjust("30 seconds")
       yield* Effect.exit(counted)
       expect(gone).toBe(10)
-    }))
+    })
+  )
 
   it.effect("never holds back a single call", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { admit } = yield* make({ tpm: 1_000, maxWait: 0 })
       yield* admit(callOf(400, 900))
       expect((yield* Effect.flip(admit(small))).retryAfter).toBeDefined()
-    }))
+    })
+  )
 })
 
 describe("the service", () => {
   it.effect("runs any effect within a quota", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const quota = yield* TokenQuota.TokenQuota
       const options = { key: "any", inputTokens: 100, outputTokens: 100 }
       yield* TokenQuota.limit(Effect.succeed(7), { ...options, usage: (n) => ({ inputTokens: n, outputTokens: 0 }) })
@@ -416,10 +481,11 @@ describe("the service", () => {
       expect((yield* quota.snapshot("any"))?.tokens?.remaining).toBe(793)
       yield* quota.reset("any")
       expect((yield* quota.snapshot("any"))?.tokens?.remaining).toBe(1_000)
-    }).pipe(Effect.provide(TokenQuota.layer({ tpm: 1_000, ...steady }))))
+    }).pipe(Effect.provide(TokenQuota.layer({ tpm: 1_000, ...steady })))
+  )
 
   it.effect("refuses bad reservations with typed errors", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const quota = yield* TokenQuota.make({ tpm: 1_000 })
       const good = { key: "k", inputTokens: 1, outputTokens: 1 }
       for (const [wrong, parameter] of [
@@ -431,7 +497,8 @@ describe("the service", () => {
       ] as const) {
         expect(yield* Effect.flip(quota.reserve(wrong))).toMatchObject({ _tag: "InvalidRequestError", parameter })
       }
-    }))
+    })
+  )
 
   const wrong: ReadonlyArray<readonly [TokenQuota.Options, string]> = [
     [{ rpm: 0 }, "rpm is 0"],
@@ -449,21 +516,22 @@ describe("the service", () => {
     [{ adaptive: { increase: NaN } }, "adaptive.increase is NaN"],
     [{ adaptive: { after: 0 } }, "adaptive.after is 0"],
     [{ pause: 0 }, "pause is 0"],
-    [{ keyBy: "user" as "target" }, "keyBy is \"user\""]
+    [{ keyBy: "user" as "target" }, 'keyBy is "user"']
   ]
   for (const [options, message] of wrong) {
     it.effect(`refuses the option: ${message}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const error = yield* Effect.flip(TokenQuota.make(options))
         expect(error._tag).toBe("ConfigError")
         expect(error.message).toContain(message)
-      }))
+      })
+    )
   }
 
   it.effect("tells what it learned, and of pauses and adaptations", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const events: Array<Event.PolicyEvent> = []
-      yield* Effect.gen(function*() {
+      yield* Effect.gen(function* () {
         const { admit } = yield* make({ ramp: false })
         ;(yield* admit(small))(success(1, 1, { requests: { limit: 10, remaining: 9 } }))
         ;(yield* admit(small))(refusal("1 second"))
@@ -473,13 +541,15 @@ describe("the service", () => {
         { type: "quota-paused", key: "p/m", pauseMs: 1_000, hinted: true },
         { type: "limit-adapted", limiter: "token-quota", key: "p/m", unit: "calls-per-second", from: 20, to: 10 }
       ])
-    }))
+    })
+  )
 
   it.effect("a noop has no admission", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const quota = yield* TokenQuota.TokenQuota
       expect(quota.admit).toBeUndefined()
       ;(yield* quota.reserve({ key: "k", inputTokens: 1e9, outputTokens: 1e9 }))(success())
       expect(yield* quota.snapshot("k")).toBeUndefined()
-    }).pipe(Effect.provide(TokenQuota.layerNoop)))
+    }).pipe(Effect.provide(TokenQuota.layerNoop))
+  )
 })

@@ -85,12 +85,14 @@ class Adaptive implements AdaptiveLimitService {
           ({ release, startedAtMs }) =>
             Effect.onExit(restore(self), (exit) =>
               Effect.sync(() => {
-                if (exit._tag === "Success") return release({ latencyMs: monotonicMs(clock) - startedAtMs, outcome: "ok" })
-                const refused = exit.cause.reasons.some((reason) =>
-                  reason._tag === "Fail" && options.refused?.(reason.error) === true
+                if (exit._tag === "Success")
+                  return release({ latencyMs: monotonicMs(clock) - startedAtMs, outcome: "ok" })
+                const refused = exit.cause.reasons.some(
+                  (reason) => reason._tag === "Fail" && options.refused?.(reason.error) === true
                 )
                 release({ outcome: refused ? "refused" : "unknown" })
-              }))
+              })
+            )
         )
       })
     )
@@ -99,12 +101,14 @@ class Adaptive implements AdaptiveLimitService {
     Effect.withFiber((fiber) => {
       const target = this.targets.get(key, monotonicMs(clockOf(fiber)))
       return Effect.succeed(
-        target === undefined ? undefined : {
-          limit: target.limit,
-          inFlight: target.inFlight,
-          waiting: target.line?.size ?? 0,
-          latencyMs: target.longMs
-        }
+        target === undefined
+          ? undefined
+          : {
+              limit: target.limit,
+              inFlight: target.inFlight,
+              waiting: target.line?.size ?? 0,
+              latencyMs: target.longMs
+            }
       )
     })
 
@@ -139,7 +143,7 @@ class Adaptive implements AdaptiveLimitService {
   }
 
   private wait<A>(fiber: AnyFiber, target: Target, priority: number, deadlineMs: number, f: (place: Place) => A) {
-    const line = target.line ??= this.openLine(target)
+    const line = (target.line ??= this.openLine(target))
     // Only the wait itself is interruptible, so that no place is lost on the way out.
     return Effect.uninterruptible(
       Effect.map(line.join({ target, fiber }, { priority, weight: 1, deadlineMs }), (waitedMs) => {
@@ -216,17 +220,22 @@ class Adaptive implements AdaptiveLimitService {
   }
 }
 
-const settleOf = ({ release }: Place): Settle => (outcome) => release(sampleOf(outcome))
+const settleOf =
+  ({ release }: Place): Settle =>
+  (outcome) =>
+    release(sampleOf(outcome))
 
 /** What an attempt says of its target's load. */
 const sampleOf = (outcome: AttemptOutcome): Pick<Sample, "latencyMs" | "outcome"> => {
-  const latency = "firstTokenMs" in outcome && outcome.firstTokenMs !== undefined ? { latencyMs: outcome.firstTokenMs } : {}
+  const latency =
+    "firstTokenMs" in outcome && outcome.firstTokenMs !== undefined ? { latencyMs: outcome.firstTokenMs } : {}
   if (outcome._tag !== "failure") return { ...latency, outcome: outcome._tag === "success" ? "ok" : "unknown" }
   const { error } = outcome
-  const refused = error._tag === "RateLimitError"
-    ? error.source === "provider"
-    : error._tag === "ModelOverloadError" ||
-      (error._tag === "RequestTimeoutError" && (error.phase === "firstToken" || error.phase === "connect"))
+  const refused =
+    error._tag === "RateLimitError"
+      ? error.source === "provider"
+      : error._tag === "ModelOverloadError" ||
+        (error._tag === "RequestTimeoutError" && (error.phase === "firstToken" || error.phase === "connect"))
   return { ...latency, outcome: refused ? "refused" : "unknown" }
 }
 
@@ -263,4 +272,8 @@ const settingsOf = (options: Options): Effect.Effect<Settings, Config.ConfigErro
 /** Builds an adaptive limit from its options. */
 export const makeAdaptive = (options: Options): Effect.Effect<AdaptiveLimitService, Config.ConfigError, Scope.Scope> =>
   Effect.flatMap(settingsOf(options), (settings) =>
-    Effect.acquireRelease(Effect.sync(() => new Adaptive(settings)), (adaptive) => Effect.sync(() => adaptive.close())))
+    Effect.acquireRelease(
+      Effect.sync(() => new Adaptive(settings)),
+      (adaptive) => Effect.sync(() => adaptive.close())
+    )
+  )

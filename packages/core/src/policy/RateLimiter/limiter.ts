@@ -47,7 +47,7 @@ interface Settings {
 }
 
 const weightOf = (options: number | ConsumeOptions | undefined): number =>
-  typeof options === "number" ? options : options?.weight ?? 1
+  typeof options === "number" ? options : (options?.weight ?? 1)
 
 const planOf = (options: number | ConsumeOptions | undefined): string | undefined =>
   typeof options === "object" ? options.plan : undefined
@@ -124,7 +124,11 @@ class Limiter implements RateLimiterService {
       if (local === undefined) return plan.limits.check(key, weight)
       const decision = local.decide(key, weight, now, false)
       if (before === 0 || decision.waitMs === Infinity) return Effect.succeed(decision)
-      return Effect.succeed({ ...decision, allowed: false, waitMs: Math.max(1, local.horizon(key, before + weight, now)) })
+      return Effect.succeed({
+        ...decision,
+        allowed: false,
+        waitMs: Math.max(1, local.horizon(key, before + weight, now))
+      })
     })
 
   readonly refund = (grant: Grant) =>
@@ -132,7 +136,8 @@ class Limiter implements RateLimiterService {
       const plan = this.plans.get(grant.plan)
       if (plan === undefined) return Effect.void
       return Effect.andThen(plan.limits.give(grant.key, grant.weight, grant.at), () =>
-        Effect.sync(() => this.lines.get(grant.key)?.wake()))
+        Effect.sync(() => this.lines.get(grant.key)?.wake())
+      )
     })
 
   readonly setLimits = (
@@ -178,19 +183,22 @@ class Limiter implements RateLimiterService {
   private consumeFar(fiber: AnyFiber, plan: Plan, key: string, weight: number): Effect.Effect<Decision, LimiterError> {
     if (this.before(key, 0, monotonicMs(clockOf(fiber))) > 0) {
       return Effect.flatMap(plan.limits.check(key, weight), (decision) =>
-        Effect.fail(this.rejected(fiber, plan, key, weight, 0, decision.waitMs, decision.limit)))
+        Effect.fail(this.rejected(fiber, plan, key, weight, 0, decision.waitMs, decision.limit))
+      )
     }
     return Effect.flatMap(plan.limits.take(key, weight), (decision) =>
       decision.allowed
         ? Effect.succeed(decision)
-        : Effect.fail(this.rejected(fiber, plan, key, weight, 0, decision.waitMs, decision.limit)))
+        : Effect.fail(this.rejected(fiber, plan, key, weight, 0, decision.waitMs, decision.limit))
+    )
   }
 
   private acquireFar(claim: Claim, plan: Plan, priority: number, now: number, maxWaitMs: number) {
     return Effect.flatMap(plan.limits.take(claim.key, claim.weight), (decision) =>
       decision.allowed
         ? Effect.succeed(grantOf(claim, plan, decision, 0))
-        : this.wait(claim, plan, priority, now, maxWaitMs, decision.waitMs))
+        : this.wait(claim, plan, priority, now, maxWaitMs, decision.waitMs)
+    )
   }
 
   /** Joins the line, unless it is known already that the wait would be too long. */
@@ -232,8 +240,7 @@ class Limiter implements RateLimiterService {
         return typeof waitMs === "number" ? Effect.succeed(waitMs) : waitMs
       })
     },
-    release: (claim) =>
-      Effect.ignore(this.refund(grantOf(claim, this.plans.get(claim.plan)!, claim.decision!, 0))),
+    release: (claim) => Effect.ignore(this.refund(grantOf(claim, this.plans.get(claim.plan)!, claim.decision!, 0))),
     expired: (claim, waitedMs, retryMs) =>
       this.rejected(claim.fiber, this.plans.get(claim.plan)!, claim.key, claim.weight, waitedMs, retryMs)
   }
@@ -306,7 +313,7 @@ export const makeLimiter = (
   options: Options,
   given: LimiterStoreService | undefined
 ): Effect.Effect<RateLimiterService, Config.ConfigError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const name = options.name ?? defaults.name
     const maxWait = waitOf(options.maxWait ?? defaults.maxWait)
     const maxWaiting = options.maxWaiting ?? defaults.maxWaiting

@@ -63,7 +63,8 @@ const guarded = (stores: Stores, limits: Limits, rules: ReadonlyArray<Rule>): Li
           handled
         }))
         return handled === "fail-closed" ? Effect.fail(error) : instead
-      }))
+      })
+    )
   const pass = Effect.succeed(letGo)
   return {
     take: (key, weight) => guard(limits.take(key, weight), spare?.take(key, weight) ?? pass),

@@ -69,7 +69,15 @@ class Quota implements TokenQuotaService {
       const need = this.settings.estimate?.(call) ?? estimateNeed(call.request, this.settings.defaultOutputTokens)
       const now = monotonicMs(clockOf(fiber))
       const priority = call.context.priority === "batch" ? 0 : 1
-      return this.enter(fiber, key, call.target, need, priority, now, Math.min(this.settings.maxWaitMs, call.deadlineMs - now))
+      return this.enter(
+        fiber,
+        key,
+        call.target,
+        need,
+        priority,
+        now,
+        Math.min(this.settings.maxWaitMs, call.deadlineMs - now)
+      )
     })
 
   readonly reserve = (options: ReserveOptions): Effect.Effect<Settle, QuotaError> =>
@@ -203,7 +211,8 @@ class Quota implements TokenQuotaService {
     const limits = outcome._tag === "success" ? outcome.limits : refusal?.limits
     if (limits !== undefined) {
       quotaLearn(state, held, limits, now, (scope, meter) =>
-        emit(from, () => ({ type: "quota-learned", key, scope, limit: meter.limit, windowMs: meter.windowMs })))
+        emit(from, () => ({ type: "quota-learned", key, scope, limit: meter.limit, windowMs: meter.windowMs }))
+      )
     }
     const before = state.aimd?.rate
     if (outcome._tag === "success") quotaClean(state)
@@ -235,8 +244,14 @@ class Quota implements TokenQuotaService {
   private tooLarge(claim: Claim, scope: QuotaScope): RateLimitError {
     const { fiber, key, need, state } = claim
     const meter = state.meters[scope === "tokens" ? 1 : scope === "input-tokens" ? 2 : 3]
-    emit(fiber, () =>
-      ({ type: "limit-rejected", limiter, key, weight: tokensOf(need), waitedMs: 0, retryMs: Infinity }))
+    emit(fiber, () => ({
+      type: "limit-rejected",
+      limiter,
+      key,
+      weight: tokensOf(need),
+      waitedMs: 0,
+      retryMs: Infinity
+    }))
     return rejection(RateLimitError, "RateLimitError", {
       message: `the call needs ${need.inputTokens} + ${need.outputTokens} tokens, more than the limit of ${meter.limit} ${scope} ever allows`,
       source: "local",
@@ -277,11 +292,16 @@ const snapshotOf = (state: QuotaState, now: number, waiting: number): Snapshot =
     ["inputTokens", remaining(2)],
     ["outputTokens", remaining(3)]
   ].filter(([, value]) => value !== undefined)
-  const rate = state.aimd !== undefined && state.aimd.rate < state.rules.aimd!.max ? { callsPerSecond: state.aimd.rate } : {}
+  const rate =
+    state.aimd !== undefined && state.aimd.rate < state.rules.aimd!.max ? { callsPerSecond: state.aimd.rate } : {}
   return { ...Object.fromEntries(entries), ...rate, pausedMs: Math.max(0, state.pausedUntilMs - now), waiting }
 }
 
 /** Builds a quota from its options. */
 export const makeQuota = (options: Options): Effect.Effect<TokenQuotaService, Config.ConfigError, Scope.Scope> =>
   Effect.flatMap(settingsOf(options), (settings) =>
-    Effect.acquireRelease(Effect.sync(() => new Quota(settings)), (quota) => Effect.sync(() => quota.close())))
+    Effect.acquireRelease(
+      Effect.sync(() => new Quota(settings)),
+      (quota) => Effect.sync(() => quota.close())
+    )
+  )

@@ -44,21 +44,23 @@ const aimdOf = (options: Options): AimdRateOptions | undefined => {
 }
 
 const aimdChecks = (aimd: AimdRateOptions | undefined): ReadonlyArray<Check> =>
-  aimd === undefined ? [] : [
-    inRange("adaptive.min", aimd.min, 0.001, 1_000_000),
-    inRange("adaptive.max", aimd.max, aimd.min, 1_000_000),
-    inRange("adaptive.decrease", aimd.decrease, 0.01, 0.99),
-    inRange("adaptive.increase", aimd.increase, 1.001, 10),
-    wholeInRange("adaptive.after", aimd.after, 1)
-  ]
+  aimd === undefined
+    ? []
+    : [
+        inRange("adaptive.min", aimd.min, 0.001, 1_000_000),
+        inRange("adaptive.max", aimd.max, aimd.min, 1_000_000),
+        inRange("adaptive.decrease", aimd.decrease, 0.01, 0.99),
+        inRange("adaptive.increase", aimd.increase, 1.001, 10),
+        wholeInRange("adaptive.after", aimd.after, 1)
+      ]
 
 /** Fails with a `ConfigError` for the first wrong option. */
 export const settingsOf = (options: Options): Effect.Effect<Settings, Config.ConfigError> =>
   Effect.suspend(() => {
     const set = { ...defaults, ...options }
     const aimd = aimdOf(options)
-    const from = options.ramp === false ? 1 : options.ramp?.from ?? defaults.ramp.from
-    const over = options.ramp === false ? "1 milli" : options.ramp?.over ?? defaults.ramp.over
+    const from = options.ramp === false ? 1 : (options.ramp?.from ?? defaults.ramp.from)
+    const over = options.ramp === false ? "1 milli" : (options.ramp?.over ?? defaults.ramp.over)
     const maxWaitMs = millisOf(set.maxWait)
     const checks: ReadonlyArray<Check> = [
       ...limitChecks("", options),
