@@ -3,11 +3,12 @@
  */
 import { Event, LLM } from "@breakwater/core"
 import { generateText } from "ai"
+import * as cockatiel from "cockatiel"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
 import { bareEffect, barePromise, type Benchmark, ofEffect, ofPromise, type Work } from "./harness.ts"
-import { chainWholeModel, languageModel, prompt, provider, sdkModel, service } from "./support/fakes.ts"
+import { chainWholeModel, languageModel, prompt, presetService, provider, sdkModel, service } from "./support/fakes.ts"
 
 /** A tracer that makes spans and keeps none. */
 const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan(options) })
@@ -15,11 +16,12 @@ const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan(options) }
 const benchmark: Benchmark = Effect.gen(function* () {
   const bare = provider(1)
   const request = { model: "model", messages: [{ role: "user" as const, content: prompt }] }
-  const llm = yield* service(1)
-  const unlimited = yield* service(1, {
+  const llm = yield* service(bare)
+  const unlimited = yield* service(bare, {
     timeouts: { attempt: Duration.infinity, total: Duration.infinity },
     retryBudget: "off"
   })
+  const preset = yield* presetService(bare)
   const call = Effect.orDie(llm.generate({ prompt }))
   const events: Array<Event.PolicyEvent> = []
   const listened = Effect.provideService(call, Event.EventSink, (event) => {
@@ -29,6 +31,15 @@ const benchmark: Benchmark = Effect.gen(function* () {
   const model = yield* languageModel(1)
   const sdk = sdkModel()
   const sdkRequest = { prompt: [{ role: "user" as const, content: [{ type: "text" as const, text: prompt }] }] }
+  const cock = cockatiel.wrap(
+    cockatiel.retry(cockatiel.handleAll, { maxAttempts: 2, backoff: new cockatiel.ExponentialBackoff() }),
+    cockatiel.circuitBreaker(cockatiel.handleAll, {
+      halfOpenAfter: 30_000,
+      breaker: new cockatiel.SamplingBreaker({ threshold: 0.5, duration: 60_000, minimumRps: 1 })
+    }),
+    cockatiel.bulkhead(1_000),
+    cockatiel.timeout(60_000, cockatiel.TimeoutStrategy.Aggressive)
+  )
   const chain = chainWholeModel()
   const work: Work = {
     work: "pipeline, one call",
@@ -47,6 +58,12 @@ const benchmark: Benchmark = Effect.gen(function* () {
         run: ofEffect(() => Effect.orDie(unlimited.generate({ prompt })))
       },
       {
+        subject: "breakwater, preset interactive",
+        peer: false,
+        bare: bareEffect,
+        run: ofEffect(() => Effect.orDie(preset.generate({ prompt })))
+      },
+      {
         subject: "breakwater, LLM taken from the context",
         peer: false,
         bare: bareEffect,
@@ -61,6 +78,12 @@ const benchmark: Benchmark = Effect.gen(function* () {
         run: ofEffect(() => Effect.orDie(model.generateText({ prompt })))
       },
       { subject: barePromise, peer: true, run: ofPromise(async () => await sdk.doGenerate(sdkRequest)) },
+      {
+        subject: "cockatiel, wrap of four",
+        peer: true,
+        bare: barePromise,
+        run: ofPromise(() => cock.execute(() => sdk.doGenerate(sdkRequest)))
+      },
       {
         subject: "ai generateText",
         peer: true,

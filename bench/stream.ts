@@ -59,8 +59,8 @@ const benchmark: Benchmark = Effect.gen(function* () {
   const timeouts = { firstToken: none, idle: none, attempt: none, total: none }
   const each: Array<Work> = []
   for (const partsPerPull of [1, 20]) {
-    const llm = yield* service(partsPerPull)
-    const unlimited = yield* service(partsPerPull, { timeouts })
+    const llm = yield* service(provider(partsPerPull))
+    const unlimited = yield* service(provider(partsPerPull), { timeouts })
     each.push(yield* works(partsPerPull, llm, unlimited))
   }
   const sdk = sdkModel()

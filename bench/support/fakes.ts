@@ -8,6 +8,7 @@ import { MockLanguageModelV4 } from "ai/test"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import type * as AiResponse from "effect/ai/Response"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Pull from "effect/Pull"
@@ -65,10 +66,29 @@ export const provider = (partsPerPull: number): LLMProvider.Provider => {
   }
 }
 
-/** The service with its own settings, and no policy that is a Layer. */
-export const service = (partsPerPull: number, options: Partial<Pipeline.PipelineOptions> = {}) =>
+/** The same, but that whatever it gives has to be waited for. */
+export const waitingProvider = (partsPerPull: number): LLMProvider.Provider => {
+  const ready = provider(partsPerPull)
+  return {
+    ...ready,
+    generate: (request) => Effect.andThen(Effect.yieldNow, ready.generate(request)),
+    stream: (request) => Stream.mapArrayEffect(ready.stream(request), (parts) => Effect.as(Effect.yieldNow, parts))
+  }
+}
+
+/** The service over a fake with its own settings, and no policy that is a Layer. */
+export const service = (fake: LLMProvider.Provider, options: Partial<Pipeline.PipelineOptions> = {}) =>
   Pipeline.make({ targets: ["fake/model"], ...options }).pipe(
-    Effect.provide(Layer.merge(LLM.layerNoPolicies, LLMProvider.layerOf(provider(partsPerPull))))
+    Effect.provide(Layer.merge(LLM.layerNoPolicies, LLMProvider.layerOf(fake)))
+  )
+
+/** The service as a preset makes it: with a breaker, a quota and whatever else is on in it. */
+export const presetService = (fake: LLMProvider.Provider) =>
+  Effect.map(
+    Layer.build(
+      LLM.layerPreset("interactive", { targets: ["fake/model"] }).pipe(Layer.provide(LLMProvider.layerOf(fake)))
+    ),
+    (context) => Context.get(context, LLM.LLM)
   )
 
 // --- effect/ai ----------------------------------------------------------------------------------------------------
