@@ -39,7 +39,7 @@ const oddKeys = ["a:b", "{a}", "}{", "%7B", "ключ 1", "two words", "line\nbr
 /** Windows long enough that nothing comes back while a test runs. */
 const longMs = 600_000
 
-export const limiterStoreContract = (name: string, { connect, pass }: LimiterStoreContract): void =>
+export const limiterStoreContract = (name: string, { connect, pass }: LimiterStoreContract) =>
   describe(`a store of limiters: ${name}`, () => {
     for (const algorithm of algorithms) {
       describe(algorithm, () => {
