@@ -1,6 +1,7 @@
 /**
  * The compartments put to work: slots by key, waiting fibers, one timer for each queue.
  */
+import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
@@ -64,6 +65,9 @@ class Ticket {
 class Line extends Compartment<Ticket> {
   timer: { readonly wakeMs: number; readonly fiber: Fiber.Fiber<void> } | undefined = undefined
 }
+
+/** No error: thrown and caught within one step. */
+const lineIsFull = { _tag: "LineIsFull" }
 
 const emptyKey = Effect.suspend(() =>
   Effect.fail(withoutStack(() =>
@@ -134,6 +138,8 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
       line.timer = undefined
       expire(line, context)
     })
+    // Starting a fiber runs others, if the scheduler so decides: the queue may be empty again.
+    if (line.queued === 0) disarm(line)
   }
 
   const expire = (line: Line, context: Context.Context<never>): void => {
@@ -229,22 +235,20 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
   }
 
   /**
-   * Joins the queue in one step with a last look at the slots, and waits there, interruptibly wherever it is used.
-   * What it gets is on the ticket, and whoever made the ticket gives it back.
+   * Joins the queue in one step with a last look at the slots (there is one: `again`), and waits there, interruptibly
+   * wherever it is used. An interruption gives back what it has got.
    */
   const wait = <A>(
     ticket: Ticket,
     key: string,
     options: { readonly priority: number; readonly partition: string; readonly deadlineMs: number },
-    granted: Effect.Effect<A>
+    granted: Effect.Effect<A>,
+    again: Effect.Effect<A, BulkheadFullError>
   ): Effect.Effect<A, BulkheadFullError> =>
     Effect.interruptible(Effect.callback<A, BulkheadFullError>((resume) => {
       const fiber = Fiber.getCurrent()!
       const line = lineOf(key)
-      if (line.enter()) {
-        ticket.held = line
-        return resume(granted)
-      }
+      if (line.active < line.limit) return resume(again)
       const nowMs = now()
       const deadlineMs = Math.min(nowMs + maxWaitMs, options.deadlineMs)
       if (deadlineMs <= nowMs) {
@@ -262,11 +266,22 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
       arm(line, fiber.context, nowMs)
       const { queued } = line
       emit(fiber, () => ({ type: "bulkhead-queued", key, queued, ...callFields(ticket.call) }))
+      return Effect.sync(() => giveBack(ticket))
     }))
 
   const turnAwayFor = (line: Line, victim: Place<Ticket>, nowMs: number): void => {
     turnAway(line, victim, "displaced", nowMs)
     line.queue.remove(victim)
+  }
+
+  /** For those whose finalizer gives the ticket back. */
+  const enterLater = (ticket: Ticket, options: ProtectOptions): Effect.Effect<void, BulkheadFullError> => {
+    const { key, partition = "" } = options
+    const queueing = { priority: levelOf(options.priority), partition, deadlineMs: Infinity }
+    const again: Effect.Effect<void, BulkheadFullError> = Effect.suspend(() =>
+      enter(ticket, key) ? Effect.void : wait(ticket, key, queueing, Effect.void, again)
+    )
+    return wait(ticket, key, queueing, Effect.void, again)
   }
 
   /** The finalizer stands before the slot is asked for, so that no interruption can come between the two. */
@@ -280,7 +295,7 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
       const ticket = new Ticket()
       return Effect.onExitPrimitive(
         Effect.suspend((): Effect.Effect<A, E | Rejection, R> =>
-          enter(ticket, key) ? self : Effect.andThen(wait(ticket, key, queueing(options), Effect.void), self)
+          enter(ticket, key) ? self : Effect.andThen(enterLater(ticket, options), self)
         ),
         () => {
           giveBack(ticket)
@@ -289,12 +304,6 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
       )
     })
   }
-
-  const queueing = (options: ProtectOptions) => ({
-    priority: levelOf(options.priority),
-    partition: options.partition ?? "",
-    deadlineMs: Infinity
-  })
 
   const protectStream = <A, E, R>(
     self: Stream.Stream<A, E, R>,
@@ -307,7 +316,7 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
       const release = (): undefined => giveBack(ticket) as undefined
       const open = Effect.suspend(() => Channel.toTransform(Stream.toChannel(self))(upstream, scope))
       const begin = Effect.suspend(() =>
-        enter(ticket, key) ? open : Effect.andThen(wait(ticket, key, queueing(options), Effect.void), open)
+        enter(ticket, key) ? open : Effect.andThen(enterLater(ticket, options), open)
       )
       return Effect.andThen(
         Scope.addFinalizer(scope, Effect.sync(release)),
@@ -319,28 +328,32 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
   }
 
   /**
-   * A frame that only failures see gives the ticket back. A finalizer that also saw successes would end before the
-   * `Settle` is handed over, and an interruption in between would lose the slot.
+   * From taking a slot to the caller's hands there must be no point at which an interruption could come between and
+   * lose it. A value of `sync` and one that ends a callback are handed on in the step that makes them; anything after
+   * that (`suspend`, `map`, a finalizer) would be such a point. So a full line is told by throwing.
    */
-  const admit: Admit = (call) =>
-    call.target === "" ? emptyKey : Effect.suspend(() => {
+  const admit: Admit = (call) => {
+    if (call.target === "") return emptyKey
+    let isFull = false
+    const enterNow = Effect.sync((): Settle => {
       const ticket = new Ticket()
-      const settle: Settle = () => giveBack(ticket)
-      const answer = Effect.succeed(settle)
-      return Effect.catchCause(
-        Effect.suspend((): Effect.Effect<Settle, BulkheadFullError> => {
-          if (enter(ticket, call.target)) return answer
-          ticket.call = call
-          const priority = levelOf(call.context.priority)
-          const partition = settings.partition(call)
-          return wait(ticket, call.target, { priority, partition, deadlineMs: call.deadlineMs }, answer)
-        }),
-        (cause) => {
-          giveBack(ticket)
-          return Effect.failCause(cause)
-        }
-      )
+      isFull = !enter(ticket, call.target)
+      if (isFull) throw lineIsFull
+      return () => giveBack(ticket)
     })
+    const waitInstead = (cause: Cause.Cause<never>): Effect.Effect<Settle, BulkheadFullError> => {
+      if (!isFull) return Effect.failCause(cause)
+      const ticket = new Ticket()
+      ticket.call = call
+      const priority = levelOf(call.context.priority)
+      const partition = settings.partition(call)
+      const options = { priority, partition, deadlineMs: call.deadlineMs }
+      const settle: Settle = () => giveBack(ticket)
+      return wait(ticket, call.target, options, Effect.succeed(settle), answer)
+    }
+    const answer: Effect.Effect<Settle, BulkheadFullError> = Effect.catchCause(enterNow, waitInstead)
+    return answer
+  }
 
   // --- looking and changing ---
 
