@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import type { AttemptError, LLMError } from "../errors/LLMError.ts"
 import type { Cached } from "./Cache.ts"
 import type { AttemptRecord } from "./Call.ts"
+import type { RateLimits } from "./RateLimits.ts"
 import type { Usage } from "./Usage.ts"
 
 interface OfRequest {
@@ -35,6 +36,8 @@ export interface AttemptSucceeded extends OfAttempt {
   readonly tookMs: number
   readonly firstTokenMs?: number
   readonly usage: Usage
+  /** What the provider said of its limits. */
+  readonly limits?: RateLimits
 }
 
 export interface AttemptFailed extends OfAttempt {
@@ -303,7 +306,76 @@ export interface CacheStoreFailed extends OfCache {
   readonly reason: "failed" | "timeout" | "too-large" | "unserialisable"
 }
 
+interface OfBudget {
+  /** The limit's name. */
+  readonly budget: string
+  /** `global`, `tenant`, `project`, `user`, `key`, `model` or `tag`. */
+  readonly scope: string
+  /** Whose account it is; empty for `global`, and for calls that do not say. */
+  readonly value: string
+  /** `day`, `month Europe/Berlin`, `rolling 30d`, `lifetime`, … */
+  readonly period: string
+  /** Nano-dollars. */
+  readonly limit: bigint
+  readonly spent: bigint
+}
+
+/** What is spent in an account has reached a share of its limit, or its soft limit. */
+export interface BudgetThreshold extends OfBudget {
+  readonly type: "budget-threshold"
+  /** The share, 0.5 for half. */
+  readonly threshold: number | "soft"
+}
+
+/** A call was turned away because it could cost more than is left. */
+export interface BudgetRejected extends OfBudget {
+  readonly type: "budget-rejected"
+  readonly reserved: bigint
+  readonly needed: bigint
+  readonly requestId?: string
+}
+
+/** A call to a model without a price was let go: what it costs is in no budget. */
+export interface BudgetUnpriced {
+  readonly type: "budget-unpriced"
+  /** `provider/model` */
+  readonly target: string
+  readonly requestId?: string
+}
+
+/** The store of budgets failed. What could not be settled there stays reserved, as if it were spent. */
+export interface BudgetStoreFailed {
+  readonly type: "budget-store-failed"
+  readonly store: string
+  readonly operation: "reserve" | "settle"
+  readonly handled: "fail-closed" | "fail-open" | "local" | "left-reserved"
+  readonly error: LLMError
+}
+
+/** The store of the ledger failed, or is back. Records wait in memory meanwhile, up to a bound. */
+export interface LedgerStoreChanged {
+  readonly type: "ledger-store-changed"
+  readonly store: string
+  readonly available: boolean
+  /** Records that wait to be written. */
+  readonly waiting: number
+  readonly error?: LLMError
+}
+
+/** Records were lost, because the store did not take them and there was no more room to keep them. */
+export interface LedgerRecordsLost {
+  readonly type: "ledger-records-lost"
+  readonly store: string
+  readonly count: number
+}
+
 export type PolicyEvent =
+  | BudgetThreshold
+  | BudgetRejected
+  | BudgetUnpriced
+  | BudgetStoreFailed
+  | LedgerStoreChanged
+  | LedgerRecordsLost
   | CacheHit
   | CacheMiss
   | CacheStored

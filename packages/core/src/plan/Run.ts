@@ -185,6 +185,7 @@ export class Run {
         target: target.id,
         tookMs: outcome.tookMs,
         usage: outcome.usage,
+        ...(outcome.limits === undefined ? undefined : { limits: outcome.limits }),
         ...(active.firstTokenMs === undefined ? undefined : { firstTokenMs: active.firstTokenMs })
       })
     } else if (outcome._tag === "failure") {
