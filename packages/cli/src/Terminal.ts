@@ -18,7 +18,7 @@ const channel = (stream: NodeJS.WriteStream): Channel => {
       stream.write(hideSecrets(text))
     },
     isTerminal,
-    width: Math.min(100, Math.max(40, stream.columns ?? 80)),
+    width: Math.min(100, Math.max(40, stream.columns || 80)),
     style: isTerminal && (process.env["NO_COLOR"] ?? "") === "" ? colours : plain
   }
 }

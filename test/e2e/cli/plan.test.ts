@@ -92,4 +92,16 @@ describe("breakwater", () => {
     const linked = await launch("npx", ["--no-install", "breakwater", "--version"])
     expect(linked).toMatchObject({ code: 0, stdout: expect.stringMatching(/^breakwater \d/) })
   })
+
+  it("on an old Node it runs with the one of the workspace, or says what to do", async () => {
+    const old = "Object.defineProperty(process.versions, 'node', { value: '20.1.0' })"
+    const args = ["--import", `data:text/javascript,${encodeURIComponent(old)}`, bin, "--version"]
+    expect(await launch(process.execPath, args)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^breakwater \d/)
+    })
+    const alone = await launch(process.execPath, args, { env: { BREAKWATER_NODE_TRIED: "1" } })
+    expect(alone).toMatchObject({ code: 1, stdout: "" })
+    expect(alone.stderr).toMatch(/^breakwater: Node 22\.19 or later is needed, and this is Node 20\.1\.0\. .+\n$/)
+  })
 })
