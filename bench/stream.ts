@@ -15,7 +15,8 @@ import {
   provider,
   sdkBareStream,
   sdkModel,
-  service
+  service,
+  waitingProvider
 } from "./support/fakes.ts"
 
 const request = { model: "model", messages: [{ role: "user" as const, content: prompt }] }
@@ -54,6 +55,20 @@ const works = (partsPerPull: number, llm: LLM.LLMService, unlimited: LLM.LLMServ
     }
   })
 
+/** The same, but that every pull gives way to the event loop before it brings its part. */
+const waited = Effect.map(service(waitingProvider(1)), (llm): Work => {
+  const bare = waitingProvider(1)
+  return {
+    work: "stream, one part a pull, each waited for",
+    unit: "part",
+    unitsPerRun: partCount,
+    subjects: [
+      { subject: bareEffect, peer: false, run: ofEffect(() => drain(bare.stream(request))) },
+      { subject: "breakwater", peer: false, bare: bareEffect, run: ofEffect(() => drain(llm.stream({ prompt }))) }
+    ]
+  }
+})
+
 const benchmark: Benchmark = Effect.gen(function* () {
   const none = Duration.infinity
   const timeouts = { firstToken: none, idle: none, attempt: none, total: none }
@@ -63,6 +78,7 @@ const benchmark: Benchmark = Effect.gen(function* () {
     const unlimited = yield* service(provider(partsPerPull), { timeouts })
     each.push(yield* works(partsPerPull, llm, unlimited))
   }
+  each.push(yield* waited)
   const sdk = sdkModel()
   const chain = chainModel()
   const promises: Work = {
