@@ -31,6 +31,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type { Admit } from "./domain/Attempt.ts"
+import type { CacheAround, CacheCall, CacheControls } from "./domain/Cache.ts"
 import type {
   CallControls,
   Description,
@@ -61,7 +62,7 @@ import { runWhole } from "./plan/WholePlan.ts"
 import { Budget, type BudgetService } from "./policy/Budget.ts"
 import { Bulkhead } from "./policy/Bulkhead.ts"
 import { CircuitBreaker } from "./policy/CircuitBreaker.ts"
-import { ResponseCache, type ResponseCacheService } from "./policy/ResponseCache.ts"
+import { ResponseCache } from "./policy/ResponseCache.ts"
 import * as DynamicTimeout from "./policy/DynamicTimeout.ts"
 import * as Retry from "./policy/Retry.ts"
 import * as RetryBudget from "./policy/RetryBudget.ts"
@@ -102,7 +103,7 @@ interface Assembled {
   readonly settings: PlanSettings
   readonly timeouts: Timeout.Limits
   readonly targets: ReadonlyArray<PlanTarget>
-  readonly cache: ResponseCacheService["around"]
+  readonly cache: CacheAround | undefined
   readonly reserve: BudgetService["reserve"]
   readonly maxPromptCharacters: number
   readonly path: Description["path"]
@@ -415,14 +416,25 @@ const generate = (assembled: Assembled, options: GenerateOptions): Effect.Effect
         attempts: run.records
       })
     )
-    return around(assembled, run, requestFor(run.options.targets[0]!), planned, (answer) => answer)
+    return around(assembled, run, requestFor(run.options.targets[0]!), options.cache, planned, (answer) => answer)
   })
+
+const cacheCall = (run: Run, request: ProviderRequest, controls: CacheControls | undefined): CacheCall => ({
+  context: run.options.context,
+  target: run.options.targets[0]!.id,
+  request,
+  controls,
+  requestId: run.options.requestId,
+  targets: run.options.targets.map((target) => target.id),
+  deadlineMs: run.deadlineMs
+})
 
 /** Cache and budget around a plan, and the observer around both. */
 const around = (
   assembled: Assembled,
   run: Run,
   request: ProviderRequest,
+  controls: CacheControls | undefined,
   planned: Effect.Effect<LLMResponse, LLMError>,
   answerOf: (answer: LLMResponse) => Answer
 ): Effect.Effect<LLMResponse, LLMError> => {
@@ -432,7 +444,7 @@ const around = (
   const cached = assembled.cache === undefined
     ? budgeted
     : assembled.cache.generate(
-      { context: run.options.context, target: run.options.targets[0]!.id, request },
+      cacheCall(run, request, controls),
       budgeted
     )
   const observer = run.options.observer
@@ -469,7 +481,7 @@ const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLM
     const budgeted = reserve === undefined ? planned : budgetedStream(reserve, run, first, planned)
     const cached = cache === undefined
       ? budgeted
-      : cache.stream({ context: run.options.context, target: run.options.targets[0]!.id, request: first }, budgeted)
+      : cache.stream({ ...cacheCall(run, first, options.cache), streamPolicy: policy }, budgeted)
     const observer = run.options.observer
     return Effect.succeed(
       observer === undefined

@@ -4,6 +4,7 @@
 import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { AttemptError } from "../errors/LLMError.ts"
+import { type CacheControls, Cached } from "./Cache.ts"
 import type { CallContext } from "./CallContext.ts"
 import type { PromptInput } from "./Message.ts"
 import type { ResponseFormat, Sampling } from "./Request.ts"
@@ -46,6 +47,8 @@ export interface CallControls {
   readonly context?: Partial<CallContext>
   /** Ties the call to a caller's own log. Default: a random one. */
   readonly requestId?: string
+  /** What the caches may do with the call. */
+  readonly cache?: CacheControls
 }
 
 /** One model turn. */
@@ -92,16 +95,33 @@ export const AttemptRecord = Schema.Struct({
   /** Milliseconds waited before this attempt, for a backoff or a provider's hint. */
   waitedMs: Schema.Finite,
   /** What the attempt consumed, as far as it is known. */
-  usage: Schema.optionalKey(Usage)
+  usage: Schema.optionalKey(Usage),
+  /** What that costs, in nano-dollars; left out where there is no price or no usage. */
+  costNanos: Schema.optionalKey(Schema.BigInt),
+  /** False when nothing was sent to the provider. */
+  sent: Schema.optionalKey(Schema.Boolean)
 })
 export type AttemptRecord = typeof AttemptRecord.Type
+
+/** What a call costs, over all of its attempts. */
+export const CallCost = Schema.Struct({
+  /** Of the attempts whose cost is known. */
+  nanoDollars: Schema.BigInt,
+  /** True when a part of it rests on estimated usage. */
+  estimated: Schema.Boolean,
+  /** Attempts that were sent and whose cost is not known: they had no usage, or no price. */
+  unknownAttempts: Schema.Int
+})
+export type CallCost = typeof CallCost.Type
 
 const provenance = {
   requestId: Schema.String,
   /** The target that answered (for a continued stream: that finished), `provider/model`. */
   target: Schema.String,
   /** Every attempt, in order. The last one answered. */
-  attempts: Schema.Array(AttemptRecord)
+  attempts: Schema.Array(AttemptRecord),
+  /** What it cost, where prices are known to the pipeline. */
+  cost: Schema.optionalKey(CallCost)
 }
 
 /** A whole answer: the turn, its text, and how it came about. */
@@ -109,7 +129,9 @@ export const LLMResponse = Schema.Struct({
   ...Turn.fields,
   /** The text parts, joined. */
   text: Schema.String,
-  ...provenance
+  ...provenance,
+  /** Set when no attempt of this call has produced the answer. */
+  cached: Schema.optionalKey(Cached)
 })
 export type LLMResponse = typeof LLMResponse.Type
 
@@ -132,6 +154,10 @@ export interface CompletePart extends FinishPart {
   readonly requestId: string
   readonly target: string
   readonly attempts: ReadonlyArray<AttemptRecord>
+  /** What it cost, where prices are known to the pipeline. */
+  readonly cost?: CallCost
+  /** Set when no attempt of this call has produced the answer. */
+  readonly cached?: Cached
 }
 
 /** A part of a streamed answer, as a caller of the service sees it. */

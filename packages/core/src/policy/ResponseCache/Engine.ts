@@ -1,0 +1,374 @@
+/**
+ * What the response cache does with one call: look, share, run, keep.
+ */
+import type * as Clock from "effect/Clock"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { CacheAround, CacheCall, Cached } from "../../domain/Cache.ts"
+import type { LLMResponse, LLMStreamPart } from "../../domain/Call.ts"
+import type { CacheMiss, CacheStoreFailed, PolicyEvent } from "../../domain/Event.ts"
+import type { Usage } from "../../domain/Usage.ts"
+import { DeadlineExceededError, type LLMError } from "../../errors/LLMError.ts"
+import { controlsOf, type Controls } from "../../internal/cacheControls.ts"
+import { exactKey } from "../../internal/cacheKey.ts"
+import { emit } from "../../internal/emit.ts"
+import { Flights, type Owner } from "../../internal/flights.ts"
+import { rejection } from "../../internal/rejection.ts"
+import { type Chunk, SharedStreams } from "../../internal/sharedStreams.ts"
+import * as Stored from "../../internal/storedAnswer.ts"
+import { monotonicMs } from "../../internal/time.ts"
+import { timeLimit } from "../../internal/timeLimit.ts"
+import { CacheEntry, type CacheKey, type CacheStoreService, format } from "../../store/CacheStore.ts"
+import type { Resolved } from "./Options.ts"
+
+/** One call on its way through the cache. */
+interface Ask {
+  readonly call: CacheCall
+  readonly key: CacheKey
+  readonly controls: Controls
+  readonly fiber: Fiber.Fiber<unknown, unknown>
+}
+
+interface Hit {
+  readonly entry: CacheEntry
+  readonly ageMs: number
+}
+
+type MissReason = CacheMiss["reason"]
+type Parts = readonly [LLMStreamPart, ...Array<LLMStreamPart>]
+
+const isEntry = Schema.decodeUnknownOption(CacheEntry)
+
+/** Checks what a remote store answered: of this format, whole, and ended by a `finish`. */
+const readEntry = (value: unknown): CacheEntry | undefined => {
+  const entry = Option.getOrUndefined(isEntry(value))
+  if (entry?.answer.kind !== "stream") return entry
+  return entry.answer.parts[entry.answer.parts.length - 1]?.type === "finish" ? entry : undefined
+}
+
+/** A failure that is its caller's own: another one with more time, or another budget, asks for itself. */
+const isOwn = (error: LLMError, leader: Owner, own: Owner): boolean =>
+  error._tag === "DeadlineExceededError"
+    ? own.deadlineMs > leader.deadlineMs
+    : error._tag === "BudgetExceededError" && own.account !== leader.account
+
+const ownerOf = ({ context, deadlineMs = Infinity }: CacheCall): Owner => ({
+  deadlineMs,
+  account: JSON.stringify([context.user, context.project, context.tags])
+})
+
+const lateBy = (limitMs: number): DeadlineExceededError =>
+  rejection(DeadlineExceededError, "DeadlineExceededError", {
+    message: `The call waited ${Math.round(limitMs)} ms for an identical one in flight, to the end of its time`,
+    elapsed: Duration.millis(limitMs),
+    limit: Duration.millis(limitMs)
+  })
+
+export class Engine implements CacheAround {
+  private readonly store: CacheStoreService
+  private readonly options: Resolved
+  private readonly clock: Clock.Clock
+  private readonly flights = new Flights<LLMResponse, LLMError>()
+  private readonly streams = new SharedStreams<LLMStreamPart, LLMError>()
+  private serial = 0
+  hits = 0
+  shared = 0
+  misses = 0
+  stored = 0
+  refused = 0
+  storeFailures = 0
+  savedInputTokens = 0
+  savedOutputTokens = 0
+  savedNanoDollars = 0n
+
+  constructor(store: CacheStoreService, options: Resolved, clock: Clock.Clock) {
+    this.store = store
+    this.options = options
+    this.clock = clock
+  }
+
+  get inFlight(): number {
+    return this.flights.size + this.streams.size
+  }
+
+  generate(call: CacheCall, run: Effect.Effect<LLMResponse, LLMError>): Effect.Effect<LLMResponse, LLMError> {
+    return Effect.withFiber((fiber) => {
+      const ask = this.askOf(call, fiber)
+      if (ask === undefined) return run
+      if ("_tag" in ask) return Effect.fail(ask)
+      const found = this.look(ask)
+      if (typeof found === "object") return Effect.succeed(this.respond(ask, found))
+      const missed = Effect.suspend(() => {
+        this.missed(ask, found ?? "absent")
+        return run
+      })
+      const looked =
+        found === undefined
+          ? Effect.flatMap(this.lookFar(ask), (far) =>
+              typeof far === "object" ? Effect.succeed(this.respond(ask, far)) : this.run(ask, far, run)
+            )
+          : missed
+      if (!ask.controls.share && !ask.controls.write) return looked
+      return this.flights.share(this.flightKey(ask, "g"), {
+        run: looked,
+        follow: (response) => this.follow(ask, response),
+        after: (response) => this.keep(ask, Stored.ofResponse(response, call.target)),
+        keep: ask.controls.write,
+        owner: ownerOf(call),
+        again: (error, leader) => isOwn(error, leader, ownerOf(call)),
+        limitMs: () => this.limitOf(call),
+        onLimit: lateBy
+      })
+    })
+  }
+
+  stream(
+    call: CacheCall,
+    run: Stream.Stream<LLMStreamPart, LLMError>
+  ): Stream.Stream<LLMStreamPart, LLMError> {
+    return Stream.unwrap(
+      Effect.withFiber((fiber): Effect.Effect<Stream.Stream<LLMStreamPart, LLMError>, LLMError> => {
+        const ask = this.askOf(call, fiber)
+        if (ask === undefined) return Effect.succeed(run)
+        if ("_tag" in ask) return Effect.fail(ask)
+        const found = this.look(ask)
+        if (typeof found === "object") return Effect.succeed(Stream.fromArray(this.replay(ask, found)))
+        const missed = (reason: MissReason): Stream.Stream<LLMStreamPart, LLMError> =>
+          Stream.suspend(() => {
+            this.missed(ask, reason)
+            return run
+          })
+        const looked =
+          found === undefined
+            ? Stream.unwrap(
+                Effect.map(this.lookFar(ask), (far) =>
+                  typeof far === "object" ? Stream.fromArray(this.replay(ask, far)) : missed(far)
+                )
+              )
+            : missed(found)
+        if (!ask.controls.share && !ask.controls.write) return Effect.succeed(looked)
+        return Effect.succeed(this.sharedStream(ask, looked))
+      })
+    )
+  }
+
+  private sharedStream(
+    ask: Ask,
+    run: Stream.Stream<LLMStreamPart, LLMError>
+  ): Stream.Stream<LLMStreamPart, LLMError> {
+    const { call, controls } = ask
+    const limitMs = this.limitOf(call)
+    return this.streams.share(this.flightKey(ask, "s"), {
+      run,
+      follow: (chunk) => this.followParts(ask, chunk),
+      isLast: (part) => part.type === "finish",
+      bytesOf: Stored.roughBytes,
+      maxBytes: this.options.maxEntryBytes * 2,
+      after: (parts) => {
+        if (parts !== undefined) return this.keep(ask, Stored.ofParts(parts, call.target))
+        this.refuse(ask, "too-large")
+        return undefined
+      },
+      keep: controls.write,
+      owner: ownerOf(call),
+      again: (error, leader) => isOwn(error, leader, ownerOf(call)),
+      limitMs,
+      onLimit: () => lateBy(limitMs)
+    })
+  }
+
+  /** `undefined` for a call that is none of the cache's business. */
+  private askOf(call: CacheCall, fiber: Fiber.Fiber<unknown, unknown>) {
+    const controls = controlsOf(call.context.tenant, call.controls)
+    if ("_tag" in controls) return controls
+    if (!this.cacheable(call)) return undefined
+    const key = exactKey(call, controls.namespace)
+    return key === undefined ? undefined : { call, key, controls, fiber }
+  }
+
+  private cacheable(call: CacheCall): boolean {
+    try {
+      return this.options.cacheable(call)
+    } catch {
+      return false
+    }
+  }
+
+  // --- reading ------------------------------------------------------------------------------------------------------
+
+  /** Looks where it takes no time: a hit, why there is none, or `undefined` when the store must be asked. */
+  private look({ controls, key }: Ask): Hit | MissReason | undefined {
+    if (!controls.read) return "bypassed"
+    const { local } = this.store
+    if (local === undefined) return undefined
+    const nowMs = monotonicMs(this.clock)
+    const found = local.get(key, nowMs, controls.touch)
+    if (found === undefined) return "absent"
+    const { entry, storedMs } = found
+    if (entry.format !== format) {
+      local.remove(key)
+      return "unreadable"
+    }
+    const ageMs = nowMs - storedMs
+    return ageMs > controls.maxAgeMs ? "stale" : { entry, ageMs }
+  }
+
+  /** Asks a remote store. Never fails, and never takes longer than `readTimeout`. */
+  private lookFar(ask: Ask): Effect.Effect<Hit | MissReason> {
+    const { controls, key } = ask
+    const late = Effect.sync(() => this.failed(ask, "get", "timeout"))
+    return timeLimit(this.store.get(key), this.options.readTimeoutMs, () => late).pipe(
+      Effect.map((found): Hit | MissReason => {
+        if (found === undefined) return "absent"
+        if (found === "store") return found
+        const entry = readEntry(found.entry)
+        if (entry === undefined) {
+          this.removeFar(ask)
+          return "unreadable"
+        }
+        const ageMs = Math.max(0, found.ageMs)
+        return ageMs > controls.maxAgeMs ? "stale" : { entry, ageMs }
+      }),
+      Effect.catchCause((cause) =>
+        Cause.hasInterrupts(cause)
+          ? Effect.failCause(cause as Cause.Cause<never>)
+          : Effect.sync(() => this.failed(ask, "get", "failed"))
+      )
+    )
+  }
+
+  private removeFar(ask: Ask): void {
+    const removed = timeLimit(this.store.remove(ask.key), this.options.writeTimeoutMs, () =>
+      Effect.sync(() => this.failed(ask, "remove", "timeout"))
+    )
+    Effect.runForkWith(ask.fiber.context)(
+      Effect.catchCause(removed, () => Effect.sync(() => this.failed(ask, "remove", "failed")))
+    )
+  }
+
+  // --- answering ----------------------------------------------------------------------------------------------------
+
+  private provenance(ask: Ask, { ageMs, entry }: Hit): Stored.Provenance {
+    const cached: Cached = { source: "exact", ageMs }
+    this.answered(ask, cached, Stored.usageOf(entry.answer), entry.target)
+    return { requestId: ask.call.requestId ?? "", target: entry.target, cached }
+  }
+
+  private respond(ask: Ask, hit: Hit): LLMResponse {
+    return Stored.toResponse(hit.entry.answer, this.provenance(ask, hit))
+  }
+
+  private replay(ask: Ask, hit: Hit): Parts {
+    return Stored.toParts(hit.entry.answer, this.provenance(ask, hit))
+  }
+
+  private follow(ask: Ask, response: LLMResponse): LLMResponse {
+    const own = Stored.sharedResponse(response, ask.call.requestId ?? "")
+    this.answered(ask, own.cached!, own.usage, own.target)
+    return own
+  }
+
+  private followParts(ask: Ask, chunk: Chunk<LLMStreamPart>): Chunk<LLMStreamPart> {
+    const last = chunk[chunk.length - 1]!
+    if (last.type !== "finish") return chunk
+    const own = Stored.sharedFinish(last, ask.call.requestId ?? "")
+    this.answered(ask, own.cached!, own.usage, own.target)
+    return [...chunk.slice(0, -1), own] as unknown as Chunk<LLMStreamPart>
+  }
+
+  private limitOf({ deadlineMs }: CacheCall): number {
+    return deadlineMs === undefined ? Infinity : Math.max(0, deadlineMs - monotonicMs(this.clock))
+  }
+
+  private flightKey({ call, controls, key }: Ask, operation: "g" | "s"): string {
+    if (!controls.share || !this.options.singleFlight) return `alone${this.serial++}`
+    const age = this.store.local === undefined ? controls.maxAgeMs : ""
+    return `${operation}${key.digest}${call.streamPolicy ?? ""} ${age} ${(call.targets ?? []).join(" ")}`
+  }
+
+  private run(
+    ask: Ask,
+    reason: MissReason,
+    run: Effect.Effect<LLMResponse, LLMError>
+  ): Effect.Effect<LLMResponse, LLMError> {
+    this.missed(ask, reason)
+    return run
+  }
+
+  // --- keeping ------------------------------------------------------------------------------------------------------
+
+  /** Keeps an answer at once, or by an effect that never fails. */
+  private keep(ask: Ask, answer: Stored.StoredAnswer | undefined): Effect.Effect<void> | undefined {
+    if (answer === undefined) return undefined
+    const taken = Stored.snapshot(answer, this.options.maxEntryBytes)
+    if (typeof taken === "string") return this.refuse(ask, taken)
+    const { store } = this
+    const { ttlMs, writeTimeoutMs } = this.options
+    const entry: CacheEntry = { format, target: ask.call.target, ...taken }
+    const done = (kept: boolean): void => {
+      if (!kept) return this.refuse(ask, "too-large")
+      this.stored++
+      emit(ask.fiber, () => ({ type: "cache-stored", ...about(ask), bytes: entry.bytes, ttlMs }))
+    }
+    if (store.local !== undefined) {
+      done(store.local.set(ask.key, entry, ttlMs, monotonicMs(this.clock)))
+      return undefined
+    }
+    return timeLimit(Effect.map(store.set(ask.key, entry, ttlMs), done), writeTimeoutMs, () =>
+      Effect.sync(() => {
+        this.failed(ask, "set", "timeout")
+      })
+    ).pipe(
+      Effect.catchCause(() =>
+        Effect.sync(() => {
+          this.failed(ask, "set", "failed")
+        })
+      )
+    )
+  }
+
+  private refuse(ask: Ask, reason: "too-large" | "unserialisable"): undefined {
+    this.refused++
+    const { name } = this.store
+    emit(ask.fiber, () => ({ type: "cache-store-failed", ...about(ask), store: name, operation: "set", reason }))
+    return undefined
+  }
+
+  // --- telling ------------------------------------------------------------------------------------------------------
+
+  private answered(ask: Ask, cached: Cached, usage: Usage, target: string): void {
+    if (cached.source === "in-flight") this.shared++
+    else this.hits++
+    this.savedInputTokens += usage.inputTokens
+    this.savedOutputTokens += usage.outputTokens
+    const { price } = this.options
+    if (price !== undefined) this.savedNanoDollars += price(usage, target) ?? 0n
+    emit(ask.fiber, () => ({ type: "cache-hit", ...about(ask), cached, usage }))
+  }
+
+  private missed(ask: Ask, reason: MissReason): void {
+    this.misses++
+    emit(ask.fiber, () => ({ type: "cache-miss", ...about(ask), reason }))
+  }
+
+  private failed(ask: Ask, operation: CacheStoreFailed["operation"], reason: "failed" | "timeout"): "store" {
+    this.storeFailures++
+    const { name } = this.store
+    emit(ask.fiber, (): PolicyEvent => ({ type: "cache-store-failed", ...about(ask), store: name, operation, reason }))
+    return "store"
+  }
+}
+
+const about = ({ call, key }: Ask) =>
+  ({
+    cache: "exact",
+    tenant: key.tenant,
+    namespace: key.namespace,
+    target: call.target,
+    ...(call.requestId === undefined ? undefined : { requestId: call.requestId })
+  }) as const
