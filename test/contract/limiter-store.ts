@@ -2,7 +2,7 @@
  * What every store of limiters owes, as a suite over the port. An implementation's own test calls it with two
  * connections to one fresh store (two processes, as it were).
  */
-import { LimiterStore } from "@breakwater/core"
+import type { LimiterStore } from "@breakwater/core"
 import { describe, expect, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

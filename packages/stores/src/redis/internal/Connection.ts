@@ -82,6 +82,8 @@ const createOne = (settings: Settings): Client =>
   createClient({
     ...settings.client,
     disableOfflineQueue: true,
+    // The client's own limit only concerns what it has not written yet, and costs a signal for each command.
+    commandOptions: { timeout: 0 },
     socket: {
       ...settings.client.socket,
       connectTimeout: settings.connectMs,

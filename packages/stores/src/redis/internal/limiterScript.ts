@@ -221,10 +221,11 @@ local function idleIn(rule)
   else return (cells[at] + ring) * (rule.window / parts) - now end
 end
 
--- How long the key lives now, and how long it should: never shorter, since others may count with lower limits.
+-- How long the key lives now, and how long it should: never shorter, since others may count with lower limits. Two
+-- milliseconds more, since what expires keys is a clock without fractions.
 local function lifetimes()
   local now, should = redis.call('PTTL', KEYS[1]), 1
-  for i = 1, #rules do should = math.max(should, math.ceil(idleIn(rules[i]))) end
+  for i = 1, #rules do should = math.max(should, math.ceil(idleIn(rules[i])) + 2) end
   return now, math.max(now, math.min(should, 1e12))
 end
 
