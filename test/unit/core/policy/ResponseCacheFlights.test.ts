@@ -429,6 +429,7 @@ describe("interruption at every operation", () => {
     })
 
     it(`of a stream leaves no source open, giving way every ${often} operations`, async () => {
+      begun = over = 0
       let cache = Effect.runSync(make)
       const points = await sweep(
         () => {
