@@ -83,10 +83,16 @@ const main = async (): Promise<void> => {
     `Node ${process.versions.node}, ${availableParallelism()} cores${flags.short ? ", short: the numbers mean little" : ""}`
   )
   for (const file of named.length > 0 ? named : files) {
-    for (const row of await runFile(file)) rows.push(row)
+    try {
+      for (const row of await runFile(file)) rows.push(row)
+    } catch (error) {
+      // One that is broken does not keep the others from being measured.
+      console.error(`\nbench/${file} could not be run:`, error)
+      process.exitCode = 1
+    }
   }
   if (flags.json !== undefined) writeFileSync(flags.json, JSON.stringify(rows, undefined, 2) + "\n")
-  if (rows.length > 0) return
+  if (rows.length > 0 || process.exitCode === 1 || named.length > 0) return
   console.error(`Nothing is named ${flags.only}. There are ${files.map(nameOf).join(", ")}.`)
   process.exitCode = 1
 }
