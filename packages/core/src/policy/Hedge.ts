@@ -66,12 +66,10 @@ export interface Snapshot {
 }
 
 /**
- * When to hedge, and how often. Plain and synchronous: times are milliseconds of the monotonic clock, and nothing here
- * throws. {@link hedge} and {@link stream} are built on it, and whoever schedules attempts himself may be.
+ * When to hedge: for whoever schedules attempts himself. Plain and synchronous: times are milliseconds of the
+ * monotonic clock, and nothing here throws.
  */
-export interface HedgeService {
-  /** Extra attempts for one call at most. */
-  readonly maxHedges: number
+export interface Hedger {
   /** Milliseconds to wait before an extra attempt; `undefined`: do not hedge now. */
   readonly delayMs: (key: string, nowMs: number) => number | undefined
   /** Takes an extra call from the budget; false when there is none. */
@@ -80,6 +78,14 @@ export interface HedgeService {
   readonly observe: (key: string, firstTokenMs: number, nowMs: number) => void
   /** Tells of a call: of its first attempt only. It fills the budget. */
   readonly onCall: (key: string, nowMs: number) => void
+}
+
+/** A hedge: what is known of any number of keys. */
+export interface HedgeService extends Hedger {
+  /** For the pipeline: the same; `undefined` for a hedge that never makes an extra call. */
+  readonly hedger: Hedger | undefined
+  /** Extra attempts for one call at most. */
+  readonly maxHedges: number
   /** Keeps hold of an interrupted loser until it is gone: closing the hedge waits for it. */
   readonly adopt: (loser: Fiber.Fiber<unknown, unknown>) => void
   readonly snapshot: (key: string, nowMs: number) => Snapshot
@@ -106,12 +112,16 @@ export const make = (options: Options = {}): Effect.Effect<HedgeService, Config.
       return known
     }
     yield* Effect.addFinalizer(() => Effect.suspend(() => Fiber.awaitAll(Array.from(losers))))
-    return {
-      maxHedges,
+    const hedger: Hedger = {
       delayMs: (key, nowMs) => states.get(key, nowMs)?.delayMs(nowMs),
       tryStart: (key, nowMs) => states.get(key, nowMs)?.tryStart() ?? false,
       observe: (key, firstTokenMs, nowMs) => stateOf(key, nowMs).observe(firstTokenMs, nowMs),
-      onCall: (key, nowMs) => stateOf(key, nowMs).onCall(),
+      onCall: (key, nowMs) => stateOf(key, nowMs).onCall()
+    }
+    return {
+      ...hedger,
+      hedger,
+      maxHedges,
       adopt: (loser) => {
         losers.add(loser)
         loser.addObserver(() => losers.delete(loser))
@@ -139,6 +149,7 @@ export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<Hedge, C
 
 /** A hedge that never makes an extra call. */
 export const noop: HedgeService = {
+  hedger: undefined,
   maxHedges: 0,
   delayMs: () => undefined,
   tryStart: () => false,
