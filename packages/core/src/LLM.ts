@@ -30,6 +30,9 @@ import * as Pipeline from "./Pipeline.ts"
 import * as Budget from "./policy/Budget.ts"
 import * as Bulkhead from "./policy/Bulkhead.ts"
 import * as CircuitBreaker from "./policy/CircuitBreaker.ts"
+import * as Hedge from "./policy/Hedge.ts"
+import * as Ledger from "./policy/Ledger.ts"
+import * as Pricing from "./policy/Pricing.ts"
 import * as ResponseCache from "./policy/ResponseCache.ts"
 import * as TokenQuota from "./policy/TokenQuota.ts"
 import { policies, type PresetName, presets } from "./Presets.ts"
@@ -105,7 +108,7 @@ export const layerConfig = (
 
 /**
  * The policies of a preset: a circuit breaker for each target, and a quota that learns the provider's limits and keeps
- * still for as long as a refusal says. Cache, budget and bulkhead are left out: nobody but the program can say what may
+ * still for as long as a refusal says. Cache, budget, prices, ledger and bulkhead are left out: nobody but the program can say what may
  * be cached, spent, or done at once.
  */
 export const layerPolicies = (
@@ -115,17 +118,24 @@ export const layerPolicies = (
     CircuitBreaker.layer(policies[name].breaker),
     TokenQuota.layer(policies[name].quota),
     Bulkhead.layerNoop,
+    Hedge.layerNoop,
+  Hedge.layerNoop,
     ResponseCache.layerNoop,
-    Budget.layerNoop
+    Budget.layerNoop,
+    Pricing.layerNoop,
+    Ledger.layerNoop
   )
 
-/** None of the policies that have a state of their own: no breaker, quota, bulkhead, cache or budget. */
+/** None of the policies that have a state of their own: no breaker, quota, bulkhead, cache, budget, prices or ledger. */
 export const layerNoPolicies: Layer.Layer<Exclude<Pipeline.PipelineServices, Providers>> = Layer.mergeAll(
   CircuitBreaker.layerNoop,
   TokenQuota.layerNoop,
   Bulkhead.layerNoop,
+  Hedge.layerNoop,
   ResponseCache.layerNoop,
-  Budget.layerNoop
+  Budget.layerNoop,
+  Pricing.layerNoop,
+  Ledger.layerNoop
 )
 
 /** {@link LLMService.generate} of the service in the context. */

@@ -13,7 +13,7 @@
  *      bulkhead   a slot among the calls under way
  *      timeout    first token, idle, attempt
  *      provider   one HTTP call
- *  6 settle       bulkhead, quota and breaker hear how the attempt ended; the budget what all of them cost
+ *  6 settle       bulkhead, quota and breaker hear how the attempt ended; budget and ledger what all of them cost
  *  7 observe      the span is closed, the event sent
  * ```
  *
@@ -62,8 +62,11 @@ import { runWhole } from "./plan/WholePlan.ts"
 import { Budget, type BudgetService } from "./policy/Budget.ts"
 import { Bulkhead } from "./policy/Bulkhead.ts"
 import { CircuitBreaker } from "./policy/CircuitBreaker.ts"
+import { Ledger, type LedgerService } from "./policy/Ledger.ts"
+import { Pricing } from "./policy/Pricing.ts"
 import { ResponseCache } from "./policy/ResponseCache.ts"
 import * as DynamicTimeout from "./policy/DynamicTimeout.ts"
+import { Hedge } from "./policy/Hedge.ts"
 import * as Retry from "./policy/Retry.ts"
 import * as RetryBudget from "./policy/RetryBudget.ts"
 import * as Timeout from "./policy/Timeout.ts"
@@ -92,7 +95,7 @@ export interface PipelineOptions {
 }
 
 /** The services the pipeline is built from. Leaving one out is a compile error; a Noop is a choice one can see. */
-export type PipelineServices = Providers | CircuitBreaker | TokenQuota | Bulkhead | ResponseCache | Budget
+export type PipelineServices = Providers | CircuitBreaker | TokenQuota | Bulkhead | Hedge | ResponseCache | Budget | Pricing | Ledger
 
 const streamPolicies: ReadonlyArray<StreamPolicy> = ["fail", "continue", "buffer"]
 
@@ -140,8 +143,11 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
     const breaker = yield* CircuitBreaker
     const quota = yield* TokenQuota
     const bulkhead = yield* Bulkhead
+    const hedge = yield* Hedge
     const cache = yield* ResponseCache
     const budget = yield* Budget
+    const { prices } = yield* Pricing
+    const ledger = yield* Ledger
     const prefix = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)
 
     yield* validate([
@@ -180,16 +186,20 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
         admits,
         retry,
         retryBudget,
+        hedge: hedge.maxHedges === 0 ? undefined : hedge,
         limits: timeouts,
+        prices,
         dynamic
       },
       cache: cache.around,
-      reserve: budget.reserve,
+      reserve: accounted(budget.reserve, ledger.record),
       maxPromptCharacters: options.maxPromptCharacters ?? 10_000_000,
       path: [
         { step: "cache", setting: cache.around === undefined ? "off" : "on" },
         { step: "budget", setting: budget.reserve === undefined ? "off" : "on" },
+        { step: "ledger", setting: ledger.record === undefined ? "off" : "on" },
         { step: "retry", setting: describeRetry(retry) },
+        { step: "hedge", setting: hedge.maxHedges === 0 ? "off" : "on" },
         { step: "circuit breaker", setting: breaker.admit === undefined ? "off" : "on" },
         { step: "quota", setting: quota.admit === undefined ? "off" : "on" },
         { step: "bulkhead", setting: bulkhead.admit === undefined ? "off" : "on" },
@@ -211,8 +221,9 @@ const asConfigError = (field: string, problem: InvalidRequestError | undefined):
 const resolveTarget = (registry: Registry, parameter: string, text: string): PlanTarget | InvalidRequestError => {
   const problem = Check.checkModel(parameter, text)
   if (problem !== undefined) return problem
-  const only = registry.all.length === 1 ? registry.all[0]!.name : undefined
-  const ref = parseTarget(text, (name) => registry.get(name) !== undefined, only)
+  // With several providers, an unknown name before a slash is more likely a slip than a model of the default one.
+  const byDefault = registry.all.length === 1 || !text.includes("/") ? registry.all[0]!.name : undefined
+  const ref = parseTarget(text, (name) => registry.get(name) !== undefined, byDefault)
   if (ref === undefined) {
     const names = registry.all.map((provider) => provider.name).join(", ")
     return Check.invalid(parameter, `${text} names no provider; known are ${names}, as in ${registry.all[0]!.name}/${text}`)
@@ -321,6 +332,7 @@ const begin = (
     maxAttempts: resolved.maxAttempts
   })
   return new Run({
+    operation,
     requestId: resolved.requestId,
     context: resolved.context,
     targets: resolved.targets,
@@ -355,7 +367,7 @@ const observeEnd = (
     requestId: run.options.requestId,
     outcome: Exit.isSuccess(exit) ? "success" : error === undefined ? "interrupted" : "failure",
     tookMs: nowMs(run.options.clock) - run.startedMs,
-    attempts: run.records,
+    attempts: run.attempts(),
     exit,
     ...(error === undefined ? undefined : { error }),
     ...(answer === undefined ? undefined : {
@@ -370,6 +382,16 @@ const observeEnd = (
 
 // --- 3 and 6 budget -----------------------------------------------------------------------------------------------
 
+/** The budget's reservation, with the ledger as another one who hears how it was settled. */
+const accounted = (reserve: BudgetService["reserve"], record: LedgerService["record"]): BudgetService["reserve"] =>
+  record === undefined
+    ? reserve
+    : (call) =>
+      Effect.map(reserve === undefined ? Effect.succeed(() => {}) : reserve(call), (settle) => (attempts) => {
+        settle(attempts)
+        record(call, attempts)
+      })
+
 const withBudget = <A>(
   reserve: NonNullable<BudgetService["reserve"]>,
   run: Run,
@@ -381,7 +403,8 @@ const withBudget = <A>(
       context: run.options.context,
       request,
       targets: run.options.targets.map((target) => target.id),
-      maxAttempts: run.options.rules.maxAttempts
+      maxAttempts: run.options.rules.maxAttempts,
+      requestId: run.options.requestId
     }),
     () => effect,
     (settle) => Effect.sync(() => settle(run.records))
@@ -411,9 +434,7 @@ const generate = (assembled: Assembled, options: GenerateOptions): Effect.Effect
       (turn, target): LLMResponse => ({
         ...turn,
         text: textOf(turn),
-        requestId: run.options.requestId,
-        target: target.id,
-        attempts: run.records
+        ...run.provenance(target)
       })
     )
     return around(assembled, run, requestFor(run.options.targets[0]!), options.cache, planned, (answer) => answer)
@@ -502,7 +523,8 @@ const budgetedStream = (
         context: run.options.context,
         request,
         targets: run.options.targets.map((target) => target.id),
-        maxAttempts: run.options.rules.maxAttempts
+        maxAttempts: run.options.rules.maxAttempts,
+        requestId: run.options.requestId
       }),
       (settle) => Effect.sync(() => settle(run.records))
     ),
@@ -530,9 +552,7 @@ const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<Embed
       (provider, request) => provider.embed(request),
       (embeddings, target): EmbedResponse => ({
         ...embeddings,
-        requestId: run.options.requestId,
-        target: target.id,
-        attempts: run.records
+        ...run.provenance(target)
       })
     )
     const budgeted = assembled.reserve === undefined

@@ -62,12 +62,18 @@ describe("bad input", () => {
       assert.strictEqual((yield* calls("a")).length + (yield* calls("b")).length, 0)
     }))
 
-  it.effect("a model without a provider, where there are several, names those there are", () =>
+  it.effect("a model of a provider that is not there names those that are", () =>
     Effect.gen(function*() {
       const { llm } = yield* setup({ a: ["x"], b: ["x"] }, { targets: ["a/m"] })
-      const error = yield* Effect.flip(llm.generate({ prompt: "hi", model: "gpt" }))
+      const error = yield* Effect.flip(llm.generate({ prompt: "hi", model: "c/gpt" }))
       assert.isTrue(error._tag === "InvalidRequestError" && error.parameter === "model")
       assert.include(error.message, "a, b")
+    }))
+
+  it.effect("a model without a provider belongs to the first", () =>
+    Effect.gen(function*() {
+      const { llm } = yield* setup({ a: ["from a"], b: ["from b"] }, { targets: ["b/m"] })
+      assert.strictEqual((yield* llm.generate({ prompt: "hi", model: "gpt" })).target, "a/gpt")
     }))
 
   it.effect("a model with slashes belongs to the only provider", () =>

@@ -118,7 +118,7 @@ const provenance = {
   requestId: Schema.String,
   /** The target that answered (for a continued stream: that finished), `provider/model`. */
   target: Schema.String,
-  /** Every attempt, in order. The last one answered. */
+  /** Every attempt, in the order they were begun. */
   attempts: Schema.Array(AttemptRecord),
   /** What it cost, where prices are known to the pipeline. */
   cost: Schema.optionalKey(CallCost)

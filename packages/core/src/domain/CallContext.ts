@@ -9,6 +9,8 @@ export interface CallContext {
   readonly tenant: string
   readonly user?: string
   readonly project?: string
+  /** Which API key the call came with: its name or id, never the key itself. */
+  readonly key?: string
   readonly tags?: ReadonlyArray<string>
   /** `interactive` goes before `batch` wherever calls queue. */
   readonly priority?: "interactive" | "batch"

@@ -29,7 +29,15 @@ export class Sieve<V> {
   /** Entries that had to make room so far. */
   evicted = 0
 
-  constructor(options: { readonly maxEntries: number; readonly maxWeight: number }) {
+  private readonly onEvict: ((value: V) => void) | undefined
+
+  constructor(options: {
+    readonly maxEntries: number
+    readonly maxWeight: number
+    /** Told of every entry that makes room. */
+    readonly onEvict?: (value: V) => void
+  }) {
+    this.onEvict = options.onEvict
     this.maxEntries = options.maxEntries
     this.maxWeight = options.maxWeight
   }
@@ -91,6 +99,7 @@ export class Sieve<V> {
     this.hand = node.newer
     this.remove(node)
     this.evicted++
+    this.onEvict?.(node.value)
   }
 
   private remove(node: Node<V>): void {

@@ -7,9 +7,11 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Admit, AttemptCall, AttemptOutcome, Settle } from "../domain/Attempt.ts"
-import type { AttemptRecord } from "../domain/Call.ts"
+import type { AttemptRecord, CallCost } from "../domain/Call.ts"
 import type { CallContext } from "../domain/CallContext.ts"
+import type { PricingService } from "../domain/Price.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "../domain/Request.ts"
+import type { Usage } from "../domain/Usage.ts"
 import { disposition } from "../errors/disposition.ts"
 import {
   AllTargetsFailedError,
@@ -18,9 +20,12 @@ import {
   type LLMError,
   withOrigin
 } from "../errors/LLMError.ts"
+import { isUnknown } from "../internal/billing.ts"
 import * as Plan from "../internal/plan.ts"
+import { modeOf } from "../internal/worstCase.ts"
 import type { Provider } from "../LLMProvider.ts"
 import type { DynamicTimeout } from "../policy/DynamicTimeout.ts"
+import type { HedgeService } from "../policy/Hedge.ts"
 import * as Retry from "../policy/Retry.ts"
 import type { RetryBudgetService } from "../policy/RetryBudget.ts"
 import type { AttemptObserver, CallObserver } from "../domain/Observer.ts"
@@ -46,13 +51,17 @@ export interface PlanSettings {
   readonly admits: ReadonlyArray<Admit>
   readonly retry: Retry.Policy<AttemptError>
   readonly retryBudget: RetryBudgetService | undefined
+  readonly hedge: HedgeService | undefined
   readonly limits: AttemptLimits
+  /** What attempts cost; `undefined` where nobody knows prices. */
+  readonly prices?: PricingService | undefined
   /** Limits that follow the length of the answer, instead of `limits.attempt`. */
   readonly dynamic: DynamicTimeout | undefined
 }
 
 /** What is fixed when a call begins. */
 export interface RunOptions {
+  readonly operation: "generate" | "stream" | "embed"
   readonly requestId: string
   readonly context: CallContext
   readonly targets: ReadonlyArray<PlanTarget>
@@ -74,6 +83,8 @@ export interface ActiveAttempt {
   readonly observer: AttemptObserver | undefined
   /** What admission policies want to hear when the attempt is over, in the order they admitted it. */
   readonly settles: Array<Settle>
+  /** Whether it was started beside a slow one. */
+  readonly hedge: boolean
   /** Whether the provider was called. */
   sent: boolean
   firstTokenMs: number | undefined
@@ -82,6 +93,27 @@ export interface ActiveAttempt {
 
 /** Milliseconds of the monotonic clock. */
 export const nowMs = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+/** Says how an answer came about. */
+export interface Provenance {
+  readonly requestId: string
+  readonly target: string
+  readonly attempts: ReadonlyArray<AttemptRecord>
+  readonly cost?: CallCost
+}
+
+const totalOf = (records: ReadonlyArray<AttemptRecord>): CallCost => {
+  let nanoDollars = 0n
+  let estimated = false
+  let unknownAttempts = 0
+  for (const record of records) {
+    if (record.costNanos !== undefined) {
+      nanoDollars += record.costNanos
+      if (record.usage?.estimated === true) estimated = true
+    } else if (record.usage !== undefined || isUnknown(record)) unknownAttempts++
+  }
+  return { nanoDollars, estimated, unknownAttempts }
+}
 
 const unsent: AttemptOutcome = { _tag: "unsent" }
 
@@ -94,6 +126,7 @@ export class Run {
   /** Decides about retries at the target asked last; there is none before the first failure. */
   private driver: Retry.Driver<AttemptError> | undefined
   private waitedMs = 0
+  private hedged = false
 
   constructor(options: RunOptions) {
     this.options = options
@@ -115,7 +148,7 @@ export class Run {
     })
   }
 
-  begin(index: number, request: ProviderRequest | ProviderEmbedRequest): ActiveAttempt {
+  begin(index: number, request: ProviderRequest | ProviderEmbedRequest, hedge = false): ActiveAttempt {
     const { clock, context, observer, requestId, targets } = this.options
     const target = targets[index]!
     const startedMs = nowMs(clock)
@@ -123,6 +156,7 @@ export class Run {
     this.state = Plan.started(this.state, index)
     // A retry is no call of its own: the budget is a share of calls.
     if (this.state.retried === retried) this.options.settings.retryBudget?.onCall(target.id, startedMs)
+    if (this.state.attempts === 1) this.options.settings.hedge?.onCall(this.hedgeKey(target), startedMs)
     const call: AttemptCall = {
       requestId,
       target: target.id,
@@ -142,6 +176,7 @@ export class Run {
       waitedMs: this.waitedMs,
       observer: observer?.attempt(call),
       settles: [],
+      hedge,
       sent: false,
       firstTokenMs: undefined,
       ended: false
@@ -172,9 +207,15 @@ export class Run {
     }
     if (outcome._tag === "failure") record.error = outcome.error
     if (active.firstTokenMs !== undefined) record.firstTokenMs = active.firstTokenMs
-    if (outcome.usage !== undefined) record.usage = outcome.usage
+    if (!active.sent) record.sent = false
+    if (outcome.usage !== undefined) {
+      record.usage = outcome.usage
+      const cost = this.costOf(active, outcome.usage)
+      if (cost !== undefined) record.costNanos = cost
+    }
     this.records.push(record)
-    if (outcome._tag === "success") this.succeeded(target, active.startedMs + outcome.tookMs)
+    if (outcome._tag === "success") this.succeeded(active, outcome.tookMs)
+    if (this.hedged) this.tellHedge(active, outcome)
     const observer = this.options.observer
     if (observer === undefined) return
     if (outcome._tag === "success") {
@@ -199,6 +240,42 @@ export class Run {
       })
     }
     active.observer?.end(outcome, model)
+  }
+
+  private tellHedge(active: ActiveAttempt, outcome: AttemptOutcome & { readonly tookMs: number }): void {
+    const lost = outcome._tag === "interrupted" && this.records.some((record) => record.outcome === "success")
+    const won = outcome._tag === "success" && active.hedge
+    if (!lost && !won) return
+    // What is known of a loser is a lower bound. Without it the slow ones would never be seen, and the delay would sink.
+    if (lost) {
+      const at = active.startedMs + outcome.tookMs
+      this.options.settings.hedge?.observe(this.hedgeKey(active.target), outcome.tookMs, at)
+    }
+    this.options.observer?.emit({
+      type: won ? "hedge-won" : "hedge-lost",
+      key: this.hedgeKey(active.target),
+      requestId: this.options.requestId,
+      attempt: active.call.attempt,
+      target: active.target.id,
+      tookMs: outcome.tookMs
+    })
+  }
+
+  private costOf({ call, startedAt }: ActiveAttempt, usage: Usage): bigint | undefined {
+    const prices = this.options.settings.prices
+    if (prices === undefined) return undefined
+    const { model, provider, request } = call
+    const cost = prices.cost({ provider, model, usage, mode: modeOf(request), atMs: startedAt })
+    return typeof cost === "bigint" ? cost : undefined
+  }
+
+  /** What an answer carries of its way: every attempt and, where prices are known, what they cost together. */
+  provenance(target: PlanTarget): Provenance {
+    const { requestId, settings } = this.options
+    const records = this.attempts()
+    return settings.prices === undefined
+      ? { requestId, target: target.id, attempts: records }
+      : { requestId, target: target.id, attempts: records, cost: totalOf(records) }
   }
 
   /** The error with its place in the call. */
@@ -260,9 +337,58 @@ export class Run {
     })
   }
 
-  private succeeded(target: PlanTarget, at: number): void {
-    if (this.driver === undefined) this.options.settings.retryBudget?.onSuccess(target.id, 0, at)
+  private succeeded(active: ActiveAttempt, tookMs: number): void {
+    const { hedge, retryBudget } = this.options.settings
+    const at = active.startedMs + tookMs
+    hedge?.observe(this.hedgeKey(active.target), active.firstTokenMs ?? tookMs, at)
+    if (this.driver === undefined) retryBudget?.onSuccess(active.target.id, 0, at)
     else this.driver.succeeded(at)
+  }
+
+  // --- hedging: another attempt beside one that is slow ---------------------------------------------------------
+
+  /** Whole answers and first tokens take their own times, and so are learned apart. */
+  private hedgeKey(target: PlanTarget): string {
+    return `${this.options.operation} ${target.id}`
+  }
+
+  /** The next target by preference; else the same one, as a repeated attempt. */
+  private hedgeTarget(index: number): number | undefined {
+    const { maxAttempts, retries, targets } = this.options.rules
+    if (this.state.attempts >= maxAttempts) return undefined
+    if (index + 1 < targets) return index + 1
+    return this.state.retried < retries ? index : undefined
+  }
+
+  /** Milliseconds after which an attempt may get another one beside it; `undefined` if it may not. */
+  hedgeDelayMs(index: number): number | undefined {
+    const { clock, settings, targets } = this.options
+    if (settings.hedge === undefined || this.hedgeTarget(index) === undefined) return undefined
+    return settings.hedge.delayMs(this.hedgeKey(targets[index]!), nowMs(clock))
+  }
+
+  /** Decides for a hedge and says at which target; `undefined` for none. */
+  startHedge(index: number, afterMs: number): number | undefined {
+    const { clock, observer, requestId, settings, targets } = this.options
+    const target = this.hedgeTarget(index)
+    const key = this.hedgeKey(targets[index]!)
+    if (target === undefined || settings.hedge?.tryStart(key, nowMs(clock)) !== true) return undefined
+    this.hedged = true
+    observer?.emit({
+      type: "hedge-started",
+      key,
+      requestId,
+      attempt: this.state.attempts + 1,
+      target: targets[target]!.id,
+      reason: "slow",
+      afterMs
+    })
+    return target
+  }
+
+  /** The attempts in the order in which they were begun. */
+  attempts(): ReadonlyArray<AttemptRecord> {
+    return this.hedged ? this.records.toSorted((a, b) => a.attempt - b.attempt) : this.records
   }
 
   /** What the caller gets when nothing is left to try. */

@@ -25,6 +25,7 @@ import * as Continuation from "../internal/continuation.ts"
 import * as ProgressTracker from "../internal/progress.ts"
 import * as PullWatch from "../internal/pullWatch.ts"
 import { admit, attemptLimitMs, errorOf, totalTimeout } from "./AttemptRun.ts"
+import { raceHedged } from "./raceHedged.ts"
 import { type ActiveAttempt, nowMs, type PlanTarget, type Run } from "./Run.ts"
 
 /** What a streamed call needs beside its run. */
@@ -71,10 +72,12 @@ export const runStream = (make: () => StreamPlanOptions): Stream.Stream<LLMStrea
 interface OpenAttempt {
   readonly active: ActiveAttempt
   readonly scope: Scope.Closeable
-  readonly watch: PullWatch.PullWatch<AttemptError>
-  readonly upstream: Upstream
+  /** The target's place among those of the call. */
+  readonly index: number
+  watch: PullWatch.PullWatch<AttemptError>
+  upstream: Upstream
   /** One pull of `upstream`, watched, and what follows from its end. Built once: it is run for every pull. */
-  readonly next: Pull.Pull<Parts, LLMError>
+  next: Pull.Pull<Parts, LLMError>
   /** How the attempt came to go on from an earlier one, if it did. */
   readonly method: "prefill" | "restart" | undefined
   readonly joiner: Continuation.Joiner | undefined
@@ -86,12 +89,26 @@ interface OpenAttempt {
   announced: boolean
 }
 
+/** A broken attempt, which has been ended, and why. */
+interface Broken {
+  readonly open: OpenAttempt
+  readonly error: AttemptError
+}
+
+/** An attempt that was the first to have content, and its parts so far. */
+interface Ahead {
+  readonly open: OpenAttempt
+  readonly parts: ReadonlyArray<StreamPart>
+}
+
 class StreamRun {
   readonly pull: Pull.Pull<Parts, LLMError>
   private readonly options: StreamPlanOptions
   private readonly run: Run
   private index = 0
   private open: OpenAttempt | undefined
+  /** Every attempt that holds something: the one above, and a hedge beside it. */
+  private readonly holding = new Set<OpenAttempt>()
   private finished = false
   private committed = false
   private toolBegun = false
@@ -117,22 +134,83 @@ class StreamRun {
 
   /** Ends what is under way when the reader is gone. */
   abandon(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    const open = this.open
-    if (open === undefined) return Effect.void
-    this.open = undefined
-    this.run.end(open.active, {
-      _tag: "interrupted",
-      tookMs: this.run.tookMs(open.active),
-      ...this.produced(open)
-    }, open.metadata?.model)
-    return Effect.andThen(open.watch.stop, Scope.close(open.scope, exit))
+    if (this.holding.size === 0) return Effect.void
+    return Effect.forEach(Array.from(this.holding), (open) => this.leave(open, exit), { discard: true })
+  }
+
+  /** Ends an attempt that nobody waits for any more. */
+  private leave(open: OpenAttempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.run.end(open.active, {
+        _tag: "interrupted",
+        tookMs: this.run.tookMs(open.active),
+        ...this.produced(open)
+      }, open.metadata?.model)
+      return this.close(open, exit)
+    })
   }
 
   private step(): Pull.Pull<Parts, LLMError> {
     if (this.finished) return this.drain()
     const open = this.open
-    if (open === undefined) return Effect.flatMap(this.start(), () => this.pull)
-    return open.next
+    if (open !== undefined) return open.next
+    const delayMs = this.committed ? undefined : this.run.hedgeDelayMs(this.index)
+    return delayMs === undefined
+      ? Effect.flatMap(this.start(), () => this.pull)
+      : this.startHedged(delayMs)
+  }
+
+  private start(): Effect.Effect<void, LLMError> {
+    return Effect.matchEffect(this.begin(this.index, false), {
+      onSuccess: (open) => Effect.sync(() => {
+        this.open = open
+      }),
+      onFailure: ({ error, open }) => this.choose(open, error)
+    })
+  }
+
+  // --- hedging ------------------------------------------------------------------------------------------------
+
+  /** Begins an attempt, and another one beside it if its first content is late. The first to have content stays. */
+  private startHedged(delayMs: number): Pull.Pull<Parts, LLMError> {
+    const contender = (index: number, hedge: boolean): Effect.Effect<Ahead, Broken> =>
+      Effect.flatMap(this.begin(index, hedge), (open) => this.untilContent(open))
+    const race = raceHedged(contender(this.index, false), delayMs, () => {
+      const other = this.run.startHedge(this.index, delayMs)
+      return other === undefined ? undefined : contender(other, true)
+    })
+    return Effect.matchEffect(race, {
+      onSuccess: ({ open, parts }) => {
+        this.open = open
+        this.index = open.index
+        return this.accept(open, parts)
+      },
+      onFailure: ({ error, open }) => {
+        this.index = open.index
+        return Effect.flatMap(this.choose(open, error), () => this.pull)
+      }
+    })
+  }
+
+  /** Pulls until there is content or the end. What breaks, or is interrupted, is ended here. */
+  private untilContent(open: OpenAttempt): Effect.Effect<Ahead, Broken> {
+    const parts: Array<StreamPart> = []
+    const pull: Effect.Effect<Ahead, Broken> = Effect.suspend(() =>
+      open.watch.runTo(open.upstream, (exit): Effect.Effect<Ahead, Broken> => {
+        if (exit._tag === "Failure") {
+          const error = brokenBy(exit.cause)
+          return error === undefined
+            ? Effect.failCause(exit.cause as Cause.Cause<never>)
+            : this.breakOff(open, this.run.located(open.active, error))
+        }
+        for (const part of exit.value) parts.push(part)
+        return exit.value.some((part) => part.type === "finish" || isContent(part))
+          ? Effect.succeed({ open, parts })
+          : pull
+      })
+    )
+    return Effect.onExitPrimitive(pull, (exit) =>
+      exit._tag === "Failure" && this.holding.has(open) ? this.leave(open, exit) : undefined)
   }
 
   /** What follows from the end of a pull. */
@@ -147,29 +225,21 @@ class StreamRun {
 
   // --- opening an attempt -------------------------------------------------------------------------------------
 
-  private start(): Effect.Effect<void, LLMError> {
-    const { run } = this
-    const target = run.options.targets[this.index]!
-    const { joiner, method, request } = this.prepare(target)
-    const active = run.begin(this.index, request)
-    if (method !== undefined) {
-      run.options.observer?.emit({
-        type: "stream-continued",
-        requestId: run.options.requestId,
-        attempt: active.call.attempt,
-        target: target.id,
-        method,
-        characters: this.text.length
-      })
-    }
-    const scope = Scope.makeUnsafe()
-    const open = (watch: PullWatch.PullWatch<AttemptError>, upstream: Upstream): void => {
-      const attempt: OpenAttempt = {
+  /** Begins an attempt: admitted, and with its stream ready to be pulled. One that is refused has been ended. */
+  private begin(index: number, hedge: boolean): Effect.Effect<OpenAttempt, Broken> {
+    return Effect.suspend(() => {
+      const { run } = this
+      const target = run.options.targets[index]!
+      const { joiner, method, request } = this.prepare(target)
+      const active = run.begin(index, request, hedge)
+      if (method !== undefined) this.tellContinued(active, method)
+      const open: OpenAttempt = {
         active,
-        scope,
-        watch,
-        upstream,
-        next: watch.runTo(upstream, (exit) => this.pulled(attempt, exit)),
+        index,
+        scope: Scope.makeUnsafe(),
+        watch: PullWatch.none,
+        upstream: Effect.never,
+        next: Effect.never,
         method,
         joiner,
         metadata: undefined,
@@ -177,21 +247,33 @@ class StreamRun {
         characters: 0,
         announced: false
       }
-      this.open = attempt
-    }
-    // Registered before anything is acquired, so that an interruption finds what to give back.
-    open(PullWatch.none, Effect.never)
-    const send = Effect.suspend(() => {
-      const totalMs = attemptLimitMs(run, active, "stream")
-      if (totalMs <= 0) return Effect.fail(run.deadlineExceeded())
-      active.sent = true
-      open(this.watchFor(active, totalMs), connect(target.provider.stream(request), scope, active))
-      return Effect.void
+      // Known before anything is acquired, so that an interruption finds what to give back.
+      this.holding.add(open)
+      const send = Effect.suspend(() => {
+        const totalMs = attemptLimitMs(run, active, "stream")
+        if (totalMs <= 0) return Effect.fail(run.deadlineExceeded())
+        active.sent = true
+        open.watch = this.watchFor(active, totalMs)
+        open.upstream = connect(target.provider.stream(request), open.scope, active)
+        open.next = open.watch.runTo(open.upstream, (exit) => this.pulled(open, exit))
+        return Effect.succeed(open)
+      })
+      const admitted = run.options.settings.admits.length === 0
+        ? send
+        : Effect.uninterruptible(Effect.flatMap(admit(run, active), () => send))
+      return Effect.catch(admitted, (error) => this.breakOff(open, run.located(active, error)))
     })
-    const admitted = run.options.settings.admits.length === 0
-      ? send
-      : Effect.uninterruptible(Effect.flatMap(admit(run, active), () => send))
-    return Effect.catch(admitted, (error) => this.replace(this.open!, run.located(active, error)))
+  }
+
+  private tellContinued(active: ActiveAttempt, method: "prefill" | "restart"): void {
+    this.run.options.observer?.emit({
+      type: "stream-continued",
+      requestId: this.run.options.requestId,
+      attempt: active.call.attempt,
+      target: active.target.id,
+      method,
+      characters: this.text.length
+    })
   }
 
   private watchFor(active: ActiveAttempt, totalMs: number): PullWatch.PullWatch<AttemptError> {
@@ -325,9 +407,7 @@ class StreamRun {
     this.finished = true
     const complete: CompletePart = {
       ...part,
-      requestId: run.options.requestId,
-      target: open.active.target.id,
-      attempts: run.records
+      ...run.provenance(open.active.target)
     }
     out.push(complete)
     run.options.settings.dynamic?.learn(
@@ -375,16 +455,20 @@ class StreamRun {
   private close(open: OpenAttempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.uninterruptible(Effect.suspend(() => {
       if (this.open === open) this.open = undefined
+      this.holding.delete(open)
       return Effect.andThen(open.watch.stop, Scope.close(open.scope, exit))
     }))
   }
 
   private recover(open: OpenAttempt, raw: AttemptError): Pull.Pull<Parts, LLMError> {
-    return Effect.flatMap(this.replace(open, this.run.located(open.active, raw)), () => this.pull)
+    return Effect.flatMap(
+      Effect.catch(this.breakOff(open, this.run.located(open.active, raw)), ({ error }) => this.choose(open, error)),
+      () => this.pull
+    )
   }
 
-  /** Ends a broken attempt and finds the next one, or fails with the error of the call. */
-  private replace(open: OpenAttempt, error: AttemptError): Effect.Effect<void, LLMError> {
+  /** Ends a broken attempt, gives back what it held, and fails with it. */
+  private breakOff(open: OpenAttempt, error: AttemptError): Effect.Effect<never, Broken> {
     return Effect.suspend(() => {
       this.run.end(open.active, {
         _tag: "failure",
@@ -393,12 +477,13 @@ class StreamRun {
         ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
         ...this.produced(open)
       }, open.metadata?.model)
-      this.held = []
-      return Effect.andThen(this.close(open, Exit.fail(error)), this.choose(open, error))
+      return Effect.andThen(this.close(open, Exit.fail(error)), Effect.fail({ open, error }))
     })
   }
 
+  /** Finds the next attempt after a broken one, or fails with the error of the call. */
   private choose(open: OpenAttempt, error: AttemptError): Effect.Effect<void, LLMError> {
+    this.held = []
     const goTo = (index: number): void => {
       this.index = index
     }

@@ -8,7 +8,13 @@ import type { Usage } from "../domain/Usage.ts"
 import type { AttemptError, LLMError } from "../errors/LLMError.ts"
 import type { Provider } from "../LLMProvider.ts"
 import { errorOf, runAttempt } from "./AttemptRun.ts"
+import { raceHedged } from "./raceHedged.ts"
 import type { PlanTarget, Run } from "./Run.ts"
+
+interface Answered<A> {
+  readonly value: A
+  readonly target: PlanTarget
+}
 
 /** Runs attempts until one answers. Succeeds with the answer and the target it came from. */
 export const runWhole = <
@@ -21,19 +27,32 @@ export const runWhole = <
   send: (provider: Provider, request: Request) => Effect.Effect<A, AttemptError>,
   answer: (value: A, target: PlanTarget) => B
 ): Effect.Effect<B, LLMError> => {
+  /** One attempt, which fails with its error in its place in the call. */
+  const single = (index: number, hedge: boolean): Effect.Effect<Answered<A>, AttemptError> => {
+    const target = run.options.targets[index]!
+    const request = requestFor(target)
+    const active = run.begin(index, request, hedge)
+    return Effect.matchCauseEffect(runAttempt(run, active, send(target.provider, request)), {
+      onSuccess: (value) => Effect.succeed({ value, target }),
+      onFailure: (cause) => {
+        const error = errorOf(cause)
+        return error === undefined ? Effect.failCause(cause as never) : Effect.fail(run.located(active, error))
+      }
+    })
+  }
+  /** The attempt, and another one beside it if it is slow. */
+  const hedged = (index: number, delayMs: number): Effect.Effect<Answered<A>, AttemptError> =>
+    raceHedged(Effect.suspend(() => single(index, false)), delayMs, () => {
+      const other = run.startHedge(index, delayMs)
+      return other === undefined ? undefined : Effect.suspend(() => single(other, true))
+    })
   const attempt = (index: number): Effect.Effect<B, LLMError> =>
     Effect.suspend(() => {
-      const target = run.options.targets[index]!
-      const request = requestFor(target)
-      const active = run.begin(index, request)
-      return Effect.matchCauseEffect(runAttempt(run, active, send(target.provider, request)), {
-        onSuccess: (value) => Effect.succeed(answer(value, target)),
-        onFailure: (cause) => {
-          const error = errorOf(cause)
-          return error === undefined
-            ? Effect.failCause(cause as never)
-            : Effect.flatMap(run.afterFailure(run.located(active, error)), attempt)
-        }
+      const delayMs = run.hedgeDelayMs(index)
+      const made = delayMs === undefined ? single(index, false) : hedged(index, delayMs)
+      return Effect.matchEffect(made, {
+        onSuccess: ({ target, value }) => Effect.succeed(answer(value, target)),
+        onFailure: (error) => Effect.flatMap(run.afterFailure(error), attempt)
       })
     })
   return attempt(0)

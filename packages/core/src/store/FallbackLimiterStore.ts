@@ -85,7 +85,8 @@ class Watch {
       Effect.sync(() => {
         this.probing = false
         if (exit._tag === "Success") this.found(fiber)
-      }))
+      })
+    )
     return Effect.catch(tried, (error) => {
       if (this.lost !== undefined) {
         this.lost.error = error
@@ -133,15 +134,22 @@ const openOf = (rules: ReadonlyArray<Rule>): ((weight: number) => Effect.Effect<
 const localOf = (spare: Limits, ask: "take" | "check") => (key: string, weight: number) =>
   Effect.map(spare[ask](key, weight), (decision): Decision => ({ ...decision, at: hereAt(decision.at) }))
 
-const openWith = (watch: Watch, mode: Mode, limits: Limits, rules: ReadonlyArray<Rule>, spare: Limits | undefined): Limits => {
+const openWith = (
+  watch: Watch,
+  mode: Mode,
+  limits: Limits,
+  rules: ReadonlyArray<Rule>,
+  spare: Limits | undefined
+): Limits => {
   const open = openOf(rules)
   const ask = (what: "take" | "check") => {
     const local = spare === undefined ? undefined : localOf(spare, what)
     return (key: string, weight: number) =>
       watch.ask(limits[what](key, weight), (error) =>
-        local !== undefined ? local(key, weight) : mode === "fail-open" ? open(weight) : Effect.fail(error))
+        local !== undefined ? local(key, weight) : mode === "fail-open" ? open(weight) : Effect.fail(error)
+      )
   }
-  const instead = (error: StoreError) => mode === "fail-closed" ? Effect.fail(error) : Effect.void
+  const instead = (error: StoreError) => (mode === "fail-closed" ? Effect.fail(error) : Effect.void)
   return {
     take: ask("take"),
     check: ask("check"),
@@ -167,7 +175,7 @@ export const withFallback = (
   store: LimiterStoreService,
   options: Options = {}
 ): Effect.Effect<LimiterStoreService, Config.ConfigError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const mode = options.mode ?? defaults.mode
     const first = options.firstProbe ?? defaults.firstProbe
     const longest = options.longestProbe ?? defaults.longestProbe

@@ -1,0 +1,85 @@
+/**
+ * Settles at a store that is far away, behind the calls: no call waits for it.
+ *
+ * A settlement that fails is tried again for a while. What cannot be settled stays reserved at the store: the limit is
+ * kept, at the price of what the reservation was too large.
+ */
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { StoreError } from "../../errors/LLMError.ts"
+import { emit } from "../../internal/emit.ts"
+import { rejection } from "../../internal/rejection.ts"
+import type { BudgetStoreService } from "../../store/BudgetStore.ts"
+import type { FarSettlement } from "./engine.ts"
+
+/** Settlements that may wait; more stay reserved. */
+const backlog = 100_000
+
+/** Settlements under way at once. */
+const workers = 16
+
+/** About half a minute in all. */
+const again = Schedule.max([Schedule.exponential("100 millis", 2), Schedule.recurs(8)])
+
+const full = (name: string): StoreError =>
+  rejection(StoreError, "StoreError", {
+    message: `${backlog} settlements wait for the store already`,
+    store: name,
+    operation: "settle"
+  })
+
+/** How long the end of the scope waits for what is left. */
+const farewell = "5 seconds"
+
+export const makeSettler = (store: BudgetStoreService): Effect.Effect<(settlement: FarSettlement) => void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const queue = yield* Queue.dropping<FarSettlement>(backlog)
+    const context = yield* Effect.context<never>()
+    const fork = Effect.runForkWith(context)
+    const lost = (error: StoreError) =>
+      emit({ context }, () => ({
+        type: "budget-store-failed",
+        store: store.name,
+        operation: "settle",
+        handled: "left-reserved",
+        error
+      }))
+    let open = 0
+    let idle: (() => void) | undefined
+    const close = () => {
+      open--
+      if (open === 0) idle?.()
+    }
+    const settle = ({ charges, reservation, settled }: FarSettlement) =>
+      store.settle(reservation, charges).pipe(
+        Effect.retry(again),
+        Effect.match({
+          onSuccess: (spent) => spent === undefined ? undefined : settled(spent),
+          onFailure: lost
+        }),
+        Effect.ensuring(Effect.sync(close))
+      )
+    const work = Effect.forever(Effect.flatMap(Queue.take(queue), settle))
+    for (let i = 0; i < workers; i++) yield* Effect.forkScoped(work)
+    // Added last, and so run first, while the workers still work.
+    yield* Effect.addFinalizer(() =>
+      Effect.uninterruptible(Effect.callback<void>((resume) => {
+        if (open === 0) return resume(Effect.void)
+        // Not a race: that one ends at once where the scope ends by an interruption.
+        const timer = fork(Effect.andThen(Effect.sleep(farewell), Effect.sync(() => resume(Effect.void))))
+        idle = () => {
+          timer.interruptUnsafe()
+          resume(Effect.void)
+        }
+      }))
+    )
+    return (settlement) => {
+      open++
+      if (!Queue.offerUnsafe(queue, settlement)) {
+        open--
+        lost(full(store.name))
+      }
+    }
+  })

@@ -1,0 +1,105 @@
+/**
+ * Where budgets keep their accounts: in this process's memory, or in one place for many processes.
+ *
+ * A store decides atomically over all claims of a reservation, all or none. Time comes with the claims. The contract
+ * suite in `test/contract/budget-store.ts` says what every implementation owes.
+ */
+import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { StoreError } from "../errors/LLMError.ts"
+import { type BudgetBalance, BudgetBook, type BudgetClaim, type BudgetRefusal, type BudgetWindow } from "../internal/budgetBook.ts"
+import { validate, wholeInRange } from "../internal/options.ts"
+import { rejection } from "../internal/rejection.ts"
+
+export type { BudgetBalance, BudgetClaim, BudgetRefusal, BudgetWindow } from "../internal/budgetBook.ts"
+
+/** Claims that are reserved together. */
+export interface BudgetReservation {
+  /** No two reservations have the same. */
+  readonly id: string
+  /** An account is claimed once. */
+  readonly claims: ReadonlyArray<BudgetClaim>
+}
+
+/** The port. */
+export interface BudgetStoreService {
+  /** A short name for errors and events. */
+  readonly name: string
+  /** Reserves all claims, or none and says why not. */
+  readonly reserve: (reservation: BudgetReservation, nowMs: number) => Effect.Effect<BudgetRefusal | undefined, StoreError>
+  /**
+   * Replaces what was reserved by what was spent, one charge for each claim, and answers with what is spent in each
+   * account afterwards. A reservation that is not there, or was settled before, is left alone: the answer is `undefined`.
+   */
+  readonly settle: (
+    reservation: BudgetReservation,
+    charges: ReadonlyArray<bigint>
+  ) => Effect.Effect<ReadonlyArray<bigint> | undefined, StoreError>
+  readonly balance: (account: string, window: BudgetWindow) => Effect.Effect<BudgetBalance, StoreError>
+  /** The same without effects, where the accounts are in this process: for the hot path. Settled once, by contract. */
+  readonly local?: LocalBudgetStore
+}
+
+/** {@link BudgetStoreService} in this process. */
+export interface LocalBudgetStore {
+  readonly reserve: (claims: ReadonlyArray<BudgetClaim>, nowMs: number) => BudgetRefusal | StoreError | undefined
+  readonly settle: (claims: ReadonlyArray<BudgetClaim>, charges: ReadonlyArray<bigint>) => ReadonlyArray<bigint>
+  readonly balance: (account: string, window: BudgetWindow) => BudgetBalance
+}
+
+export class BudgetStore extends Context.Service<BudgetStore, BudgetStoreService>()("@breakwater/core/BudgetStore") {}
+
+/** Options of {@link makeMemory}. */
+export interface MemoryOptions {
+  /**
+   * Accounts at most. Those whose time is over make room; a new one that finds none is refused with a `StoreError`,
+   * because an account that is forgotten too soon is a limit that is not kept. Default 1,000,000.
+   */
+  readonly maxAccounts?: number
+}
+
+/** Defaults of {@link makeMemory}. */
+export const memoryDefaults = { maxAccounts: 1_000_000 } as const satisfies MemoryOptions
+
+const tooMany = (maxAccounts: number): StoreError =>
+  rejection(StoreError, "StoreError", {
+    message: `there are ${maxAccounts} budget accounts whose time is not over, and no room for another`,
+    store: "memory",
+    operation: "reserve"
+  })
+
+/** A store in this process's memory. It forgets with the process. Fails with a `ConfigError` for a wrong option. */
+export const makeMemory = (options: MemoryOptions = {}): Effect.Effect<BudgetStoreService, Config.ConfigError> => {
+  const maxAccounts = options.maxAccounts ?? memoryDefaults.maxAccounts
+  return Effect.map(validate([wholeInRange("maxAccounts", maxAccounts, 1)]), (): BudgetStoreService => {
+    const book = new BudgetBook(maxAccounts)
+    const open = new Set<string>()
+    const local: LocalBudgetStore = {
+      reserve: (claims, nowMs) => {
+        const refusal = book.reserve(claims, nowMs)
+        return refusal === "full" ? tooMany(maxAccounts) : refusal
+      },
+      settle: (claims, charges) => book.settle(claims, charges),
+      balance: (account, window) => book.balance(account, window)
+    }
+    return {
+      name: "memory",
+      local,
+      reserve: ({ claims, id }, nowMs) =>
+        Effect.suspend(() => {
+          const refusal = local.reserve(claims, nowMs)
+          if (refusal === undefined) open.add(id)
+          return refusal !== undefined && "_tag" in refusal ? Effect.fail(refusal) : Effect.succeed(refusal)
+        }),
+      settle: ({ claims, id }, charges) =>
+        Effect.sync(() => open.delete(id) ? local.settle(claims, charges) : undefined),
+      balance: (account, window) => Effect.sync(() => local.balance(account, window))
+    }
+  })
+}
+
+/** {@link makeMemory} as a Layer. */
+export const layerMemory = (options?: MemoryOptions): Layer.Layer<BudgetStore, Config.ConfigError> =>
+  Layer.effect(BudgetStore, makeMemory(options))
