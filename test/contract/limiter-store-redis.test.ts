@@ -5,7 +5,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { noRedis, redisKind, startRedis } from "../support/redis.ts"
 import { limiterStoreContract } from "./limiter-store.ts"
 
-const connect = Effect.gen(function*() {
+const connect = Effect.gen(function* () {
   const { url } = yield* startRedis
   const [one, other] = [yield* RedisStores.make({ url }), yield* RedisStores.make({ url })]
   return [one.limiter, other.limiter] as const

@@ -44,7 +44,7 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
     for (const algorithm of algorithms) {
       describe(algorithm, () => {
         it.effect("admits the limit and no more, and what it says to wait is enough", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [store] = yield* connect
             const limits = store.open("n", [ruleOf(algorithm)])
             const first = yield* times(5, limits.take("k", 1))
@@ -55,20 +55,22 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
             expect(refused.waitMs).toBeLessThanOrEqual(windowMs * 1.126)
             yield* pass(Math.ceil(refused.waitMs))
             expect(yield* limits.take("k", 2)).toMatchObject({ allowed: true, waitMs: 0 })
-          }))
+          })
+        )
 
         it.effect("counts down what is left", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [store] = yield* connect
             const limits = store.open("n", [ruleOf(algorithm, 5, longMs)])
             expect((yield* limits.check("k", 1)).remaining).toBeCloseTo(5, 2)
             expect((yield* limits.take("k", 1.5)).remaining).toBeCloseTo(3.5, 2)
             expect((yield* limits.take("k", 3)).remaining).toBeCloseTo(0.5, 2)
             expect((yield* limits.take("k", 1)).remaining).toBeCloseTo(0.5, 2)
-          }))
+          })
+        )
 
         it.effect("a check counts nothing, and says what a take would", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [store] = yield* connect
             const limits = store.open("n", [ruleOf(algorithm, 5, longMs)])
             expect(allowed(yield* times(10, limits.check("k", 5)))).toBe(10)
@@ -76,20 +78,22 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
             const [asked, taken] = [yield* limits.check("k", 1), yield* limits.take("k", 1)]
             expect(asked).toMatchObject({ allowed: false, limit: 5 })
             expect(Math.abs(asked.waitMs - taken.waitMs)).toBeLessThan(1_000)
-          }))
+          })
+        )
 
         it.effect("a weight above what goes at once never fits", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [store] = yield* connect
             const limits = store.open("n", [ruleOf(algorithm)])
             expect(yield* limits.take("k", 6)).toMatchObject({ allowed: false, waitMs: Infinity, limit: 5 })
             yield* limits.take("k", 1)
             expect(yield* limits.take("k", 6)).toMatchObject({ allowed: false, waitMs: Infinity, limit: 5 })
             expect((yield* limits.take("k", 4)).allowed).toBe(true)
-          }))
+          })
+        )
 
         it.effect("a grant that is given back makes room", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [one, other] = yield* connect
             const limits = one.open("n", [ruleOf(algorithm, 5, longMs)])
             yield* limits.take("k", 2)
@@ -98,10 +102,11 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
             yield* other.open("n", [ruleOf(algorithm, 5, longMs)]).give("k", 3, at)
             expect((yield* limits.take("k", 3)).allowed).toBe(true)
             expect((yield* limits.take("k", 1)).allowed).toBe(false)
-          }))
+          })
+        )
 
         it.effect("a grant that no longer counts is left alone", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [store] = yield* connect
             const limits = store.open("n", [ruleOf(algorithm)])
             const old = yield* limits.take("k", 5)
@@ -109,19 +114,21 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
             expect((yield* limits.take("k", 5)).allowed).toBe(true)
             yield* limits.give("k", 5, old.at)
             expect((yield* limits.take("k", 4)).allowed).toBe(false)
-          }))
+          })
+        )
 
         it.effect("what was never granted cannot be given back", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [store] = yield* connect
             const limits = store.open("n", [ruleOf(algorithm, 5, longMs)])
             const elsewhere = yield* limits.take("other", 1)
             yield* limits.give("k", 5, elsewhere.at)
             expect(allowed(yield* times(9, limits.take("k", 1)))).toBe(5)
-          }))
+          })
+        )
 
         it.effect("forgets a key", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [store] = yield* connect
             const limits = store.open("n", [ruleOf(algorithm, 5, longMs)])
             yield* limits.take("k", 5)
@@ -129,10 +136,11 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
             yield* limits.forget("k")
             expect((yield* limits.take("k", 5)).allowed).toBe(true)
             expect((yield* limits.take("other", 1)).allowed).toBe(false)
-          }))
+          })
+        )
 
         it.effect("connections count together, also when they ask at once", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const stores = yield* connect
             const bound = stores.map((store) => store.open("n", [ruleOf(algorithm, 20, longMs)]))
             const decisions = yield* Effect.forEach(
@@ -141,10 +149,11 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
               { concurrency: "unbounded" }
             )
             expect(allowed(decisions)).toBe(20)
-          }))
+          })
+        )
 
         it.effect("rules that differ in their limits share what was used", () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const [store] = yield* connect
             const low = store.open("n", [ruleOf(algorithm, 5, longMs)])
             const high = store.open("n", [ruleOf(algorithm, 10, longMs)])
@@ -153,14 +162,18 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
             // GCRA remembers a schedule: what was used up stays used up, however far apart the grants are now.
             expect((yield* high.take("k", 5)).allowed).toBe(algorithm !== "gcra")
             expect((yield* high.take("k", 1)).allowed).toBe(false)
-          }))
+          })
+        )
       })
     }
 
     it.effect("several windows decide as one, all or none", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [store] = yield* connect
-        const limits = store.open("n", algorithms.map((algorithm, i) => ruleOf(algorithm, 10 - i, longMs)))
+        const limits = store.open(
+          "n",
+          algorithms.map((algorithm, i) => ruleOf(algorithm, 10 - i, longMs))
+        )
         expect(yield* limits.take("k", 4)).toMatchObject({ allowed: true, limit: 6 })
         expect(yield* limits.take("k", 3)).toMatchObject({ allowed: false, limit: 6 })
         const last = yield* limits.take("k", 2)
@@ -168,10 +181,11 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
         expect((yield* limits.take("k", 1)).allowed).toBe(false)
         yield* limits.give("k", 2, last.at)
         expect((yield* limits.check("k", 2)).remaining).toBeCloseTo(2, 2)
-      }))
+      })
+    )
 
     it.effect("keys are apart, whatever they are called, and so are namespaces", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [store] = yield* connect
         const rules = [ruleOf("token-bucket", 2, longMs), ruleOf("sliding-log", 2, longMs)]
         const [limits, others] = [store.open("n", rules), store.open("n:a", rules)]
@@ -179,5 +193,6 @@ export const limiterStoreContract = (name: string, { connect, pass }: LimiterSto
           expect([key, allowed(yield* times(3, limits.take(key, 1)))]).toEqual([key, 2])
         }
         expect(allowed(yield* times(3, others.take("b", 1)))).toBe(2)
-      }))
+      })
+    )
   })

@@ -45,7 +45,7 @@ const startChild = (url: string, rules: ReadonlyArray<LimiterStore.Rule>, ms: nu
   )
 
 const hammer = (rules: ReadonlyArray<LimiterStore.Rule>, ms: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const redis = yield* startRedis
     const children = yield* Effect.all([startChild(redis.url, rules, ms), startChild(redis.url, rules, ms)], {
       concurrency: 2
@@ -98,27 +98,35 @@ const overLimit: Record<LimiterStore.AlgorithmName, (granted: ReadonlyArray<numb
 
 describe.skipIf(noRedis)(`two processes on one Redis (${redisKind})`, () => {
   for (const algorithm of Object.keys(overLimit) as ReadonlyArray<LimiterStore.AlgorithmName>) {
-    it.live(`${algorithm}: a second of hammering stays within the limit`, () =>
-      Effect.gen(function*() {
-        const { granted, results } = yield* hammer([{ algorithm, limit, windowMs, burst: limit }], 1_000)
-        expect(overLimit[algorithm](granted)).toBeLessThanOrEqual(0.01)
-        // The limit was reached more than once, by both, and there were refusals.
-        expect(granted.length).toBeGreaterThan(2 * limit)
-        for (const result of results) {
-          expect(result.granted.length).toBeGreaterThan(0)
-          expect(result.asked).toBeGreaterThan(result.granted.length + 20)
-        }
-      }), 20_000)
+    it.live(
+      `${algorithm}: a second of hammering stays within the limit`,
+      () =>
+        Effect.gen(function* () {
+          const { granted, results } = yield* hammer([{ algorithm, limit, windowMs, burst: limit }], 1_000)
+          expect(overLimit[algorithm](granted)).toBeLessThanOrEqual(0.01)
+          // The limit was reached more than once, by both, and there were refusals.
+          expect(granted.length).toBeGreaterThan(2 * limit)
+          for (const result of results) {
+            expect(result.granted.length).toBeGreaterThan(0)
+            expect(result.asked).toBeGreaterThan(result.granted.length + 20)
+          }
+        }),
+      20_000
+    )
   }
 
-  it.live("several windows at once: the longest holds as well", () =>
-    Effect.gen(function*() {
-      const rules = [
-        { algorithm: "sliding-log", limit: 20, windowMs: 100, burst: 20 },
-        { algorithm: "fixed-window", limit: 60, windowMs: 60_000, burst: 60 }
-      ] as const
-      const { granted } = yield* hammer(rules, 1_000)
-      expect(granted.length).toBe(60)
-      expect(mostWithin(granted, 100)).toBeLessThanOrEqual(20)
-    }), 20_000)
+  it.live(
+    "several windows at once: the longest holds as well",
+    () =>
+      Effect.gen(function* () {
+        const rules = [
+          { algorithm: "sliding-log", limit: 20, windowMs: 100, burst: 20 },
+          { algorithm: "fixed-window", limit: 60, windowMs: 60_000, burst: 60 }
+        ] as const
+        const { granted } = yield* hammer(rules, 1_000)
+        expect(granted.length).toBe(60)
+        expect(mostWithin(granted, 100)).toBeLessThanOrEqual(20)
+      }),
+    20_000
+  )
 })

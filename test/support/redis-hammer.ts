@@ -11,7 +11,7 @@ import { once } from "node:events"
 
 const [url, rules, ms] = process.argv.slice(2)
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const { limiter } = yield* RedisStores.make({ url: url!, wait: "5 seconds" })
   const bound: ReadonlyArray<LimiterStore.Rule> = JSON.parse(rules!)
   const limits = limiter.open("hammer", bound)
@@ -22,14 +22,17 @@ const program = Effect.gen(function*() {
   const end = clock.currentTimeMillisUnsafe() + Number(ms)
   const granted: Array<number> = []
   let asked = 0
-  const one = Effect.gen(function*() {
+  const one = Effect.gen(function* () {
     while (clock.currentTimeMillisUnsafe() < end) {
       const decision = yield* limits.take("key", 1)
       asked++
       if (decision.allowed) granted.push(decision.at)
     }
   })
-  yield* Effect.all(Array.from({ length: 8 }, () => one), { concurrency: "unbounded" })
+  yield* Effect.all(
+    Array.from({ length: 8 }, () => one),
+    { concurrency: "unbounded" }
+  )
   console.log(JSON.stringify({ asked, granted }))
 })
 

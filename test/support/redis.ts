@@ -46,7 +46,14 @@ const packageNames = (cwd: string): ReadonlyArray<string> => {
   const only = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map((kind) => `--no-${kind}`)
   const listed = run("apt-cache", ["depends", "--recurse", ...only, "redis-server"], cwd)
   const wanted = /^(?:redis-(?:server|tools)|lib(?:jemalloc|lzf|atomic|lua|hiredis|luajit)[\w.+-]*|lua-[\w.+-]+)$/
-  return [...new Set((listed.stdout ?? "").split("\n").map((line) => line.trim()).filter((line) => wanted.test(line)))]
+  return [
+    ...new Set(
+      (listed.stdout ?? "")
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => wanted.test(line))
+    )
+  ]
 }
 
 const fetchPackages = (): Binary | undefined => {
@@ -85,11 +92,8 @@ const wanted = process.env["BREAKWATER_TEST_REDIS"]
 const binary = wanted === "js" || wanted === "none" ? undefined : findBinary()
 
 /** What there is to test with. */
-export const redisKind: RedisKind = binary !== undefined
-  ? "real"
-  : wanted === "real" || wanted === "none"
-  ? "none"
-  : "js"
+export const redisKind: RedisKind =
+  binary !== undefined ? "real" : wanted === "real" || wanted === "none" ? "none" : "js"
 
 /** For the names of tests that are skipped. */
 export const noRedis = redisKind === "none"
@@ -177,7 +181,7 @@ const raw = (port: number, words: ReadonlyArray<string>): Promise<string> =>
   })
 
 const startReal = (found: Binary): Effect.Effect<TestRedis, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const folder = mkdtempSync(join(tmpdir(), "breakwater-redis-"))
     let port = 0
     let child: ChildProcess | undefined
@@ -185,7 +189,12 @@ const startReal = (found: Binary): Effect.Effect<TestRedis, never, Scope.Scope> 
       if (child !== undefined) await stopProcess(child)
       child = undefined
     })
-    yield* Effect.addFinalizer(() => Effect.andThen(stop, Effect.sync(() => rmSync(folder, { recursive: true, force: true }))))
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        stop,
+        Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+      )
+    )
     const start = Effect.promise(async () => {
       // The port may have been taken in the meantime, but not twice in a row.
       for (let tries = 0; tries < 3 && child === undefined; tries++) {
@@ -212,7 +221,7 @@ const startReal = (found: Binary): Effect.Effect<TestRedis, never, Scope.Scope> 
 
 const unable = Effect.die("js-redis-server runs in this process and cannot fail")
 
-const startJs: Effect.Effect<TestRedis, never, Scope.Scope> = Effect.gen(function*() {
+const startJs: Effect.Effect<TestRedis, never, Scope.Scope> = Effect.gen(function* () {
   const { createRedisMock } = yield* Effect.promise(() => import("js-redis-server"))
   const mock = yield* Effect.acquireRelease(
     Effect.promise(() => createRedisMock()),
@@ -238,12 +247,15 @@ export interface SlowWay {
 
 /** A proxy before a server, which goes with the scope. */
 export const slowWayTo = (port: number): Effect.Effect<SlowWay, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const sockets = new Set<Socket>()
     const way: SlowWay = { url: "", delayMs: 0 }
     const server = createServer((client) => {
       const upstream = connect(port, "127.0.0.1")
-      for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
+      for (const [from, to] of [
+        [client, upstream],
+        [upstream, client]
+      ] as const) {
         sockets.add(from)
         from.on("error", () => to.destroy())
         from.on("close", () => {
@@ -269,8 +281,9 @@ export const slowWayTo = (port: number): Effect.Effect<SlowWay, never, Scope.Sco
   })
 
 /** Starts a server that goes with the scope. Dies where there is none: see {@link noRedis}. */
-export const startRedis: Effect.Effect<TestRedis, never, Scope.Scope> = binary !== undefined
-  ? startReal(binary)
-  : redisKind === "js"
-  ? startJs
-  : Effect.die("there is no Redis on this machine")
+export const startRedis: Effect.Effect<TestRedis, never, Scope.Scope> =
+  binary !== undefined
+    ? startReal(binary)
+    : redisKind === "js"
+      ? startJs
+      : Effect.die("there is no Redis on this machine")

@@ -62,7 +62,9 @@ const publish = (connection: Connection, keys: BreakerKeys, change: Change) =>
 
 const load = (connection: Connection, keys: BreakerKeys) =>
   Effect.map(
-    connection.run("load", (client) => evaluate<ReadonlyArray<string>>(client, loadScript, [keys.until, keys.changes], [])),
+    connection.run("load", (client) =>
+      evaluate<ReadonlyArray<string>>(client, loadScript, [keys.until, keys.changes], [])
+    ),
     (found) => {
       const open: Array<Change> = []
       for (let i = 0; i + 1 < found.length; i += 2) {
@@ -95,10 +97,9 @@ const subscribe = (
   settings: Settings,
   keys: BreakerKeys
 ): Effect.Effect<Stream.Stream<Change, LLMError.StoreError>, LLMError.StoreError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const queue = yield* Effect.acquireRelease(
-      Queue.sliding<Change, LLMError.StoreError>(backlog),
-      (self) => Queue.shutdown(self)
+  Effect.gen(function* () {
+    const queue = yield* Effect.acquireRelease(Queue.sliding<Change, LLMError.StoreError>(backlog), (self) =>
+      Queue.shutdown(self)
     )
     const fail = (error: LLMError.StoreError): void => void Queue.failCauseUnsafe(queue, Cause.fail(error))
     const client = yield* session(settings, "subscribe", fail)

@@ -37,9 +37,8 @@ export interface StoreOptions {
 }
 
 /** Where the server is: `redis://` or `rediss://` with TLS, or the client's own options. */
-export type Options =
-  & StoreOptions
-  & ({ readonly url: string | Redacted.Redacted<string> } | { readonly options: ClientOptions })
+export type Options = StoreOptions &
+  ({ readonly url: string | Redacted.Redacted<string> } | { readonly options: ClientOptions })
 
 /** Defaults of {@link make}. */
 export const defaults = {
@@ -56,16 +55,16 @@ const shown = (url: string): string => url.replace(/\/\/[^/]*@/, "//…@").repla
 const checkUrl = (field: string, url: string): Config.ConfigError | undefined => {
   const allowed = "redis://[user:password@]host[:port][/database], or rediss:// for TLS"
   const parsed = URL.canParse(url) ? new URL(url) : undefined
-  const sound = parsed !== undefined && (parsed.protocol === "redis:" || parsed.protocol === "rediss:") &&
-    parsed.hostname !== "" && /^(\/\d{0,5})?$/.test(parsed.pathname)
+  const sound =
+    parsed !== undefined &&
+    (parsed.protocol === "redis:" || parsed.protocol === "rediss:") &&
+    parsed.hostname !== "" &&
+    /^(\/\d{0,5})?$/.test(parsed.pathname)
   return sound ? undefined : optionError(field, shown(url), allowed)
 }
 
-const settingsOf = (
-  options: Options,
-  field: string
-): Effect.Effect<readonly [Settings, string], Config.ConfigError> =>
-  Effect.gen(function*() {
+const settingsOf = (options: Options, field: string): Effect.Effect<readonly [Settings, string], Config.ConfigError> =>
+  Effect.gen(function* () {
     const number = (name: "wait" | "connectTimeout" | "heartbeat", least: number, most: number) => {
       const millis = millisWithin(name, options[name] ?? defaults[name], least, most)
       return typeof millis === "number" ? Effect.succeed(millis) : Effect.fail(millis)
@@ -96,7 +95,7 @@ export interface Stores {
 }
 
 const makeNamed = (options: Options, field: string): Effect.Effect<Stores, Config.ConfigError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const [settings, prefix] = yield* settingsOf(options, field)
     const connection = yield* connect(settings)
     const limiter = yield* FallbackLimiterStore.withFallback(
@@ -141,5 +140,7 @@ export const layerConfig = (
   options: StoreOptions = {}
 ): Layer.Layer<LimiterStore.LimiterStore | BreakerStore.BreakerStore, Config.ConfigError> =>
   Layer.effectContext(
-    Effect.flatMap(Config.Redacted("REDIS_URL"), (url) => Effect.map(makeNamed({ ...options, url }, "REDIS_URL"), contextOf))
+    Effect.flatMap(Config.Redacted("REDIS_URL"), (url) =>
+      Effect.map(makeNamed({ ...options, url }, "REDIS_URL"), contextOf)
+    )
   )

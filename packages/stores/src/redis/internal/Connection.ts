@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { createClient, type RedisClientOptions } from "redis"
+import { Deadlines } from "./Deadlines.ts"
 
 export type Client = ReturnType<typeof createClient>
 
@@ -53,13 +54,14 @@ const firstPauseMs = 50
 const longestPauseMs = 2_000
 
 export const storeError = (operation: string, message: string, cause?: unknown): LLMError.StoreError =>
-  LLMError.withoutStack(() =>
-    new LLMError.StoreError({
-      message,
-      store: storeName,
-      operation,
-      ...(cause === undefined ? undefined : { cause })
-    })
+  LLMError.withoutStack(
+    () =>
+      new LLMError.StoreError({
+        message,
+        store: storeName,
+        operation,
+        ...(cause === undefined ? undefined : { cause })
+      })
   )
 
 const messageOf = (cause: unknown): string => {
@@ -168,39 +170,34 @@ class Line {
 
 const send = <A>(
   line: Line,
-  settings: Settings,
-  clock: Clock.Clock,
+  deadlines: Deadlines,
   operation: string,
   command: (client: Client) => Promise<A>,
   late: ((answer: A, client: Client) => void) | undefined
 ): Effect.Effect<A, LLMError.StoreError> =>
-  Effect.suspend(() => {
+  Effect.callback<A, LLMError.StoreError>((resume) => {
     const client = line.client
-    if (client === undefined) return Effect.fail(storeError(operation, line.error.message))
-    const answer = Effect.callback<A, LLMError.StoreError>((resume) => {
-      let waiting = true
-      line.sent(clock.monotonicTimeNanosUnsafe())
-      command(client).then(
-        (value) => {
-          if (line.client === client) line.answered(clock.monotonicTimeNanosUnsafe())
-          if (waiting) resume(Effect.succeed(value))
-          else late?.(value, client)
-        },
-        (cause) => {
-          if (line.client === client) line.answered(clock.monotonicTimeNanosUnsafe())
-          resume(Effect.fail(failed(operation, cause)))
-        }
-      )
-      return Effect.sync(() => {
-        waiting = false
-      })
+    if (client === undefined) return resume(Effect.fail(storeError(operation, line.error.message)))
+    const deadline = deadlines.add((nowNanos) => {
+      line.overdue(client, nowNanos, deadlines.waitMs)
+      resume(Effect.fail(storeError(operation, `Redis: no answer within ${deadlines.waitMs} ms`)))
     })
-    return Effect.timeoutOrElse(answer, {
-      duration: settings.waitMs,
-      orElse: () => {
-        line.overdue(client, clock.monotonicTimeNanosUnsafe(), settings.waitMs)
-        return Effect.fail(storeError(operation, `Redis: no answer within ${settings.waitMs} ms`))
+    line.sent(deadlines.now())
+    command(client).then(
+      (value) => {
+        if (line.client === client) line.answered(deadlines.now())
+        if (!deadline.waiting) return late?.(value, client)
+        deadline.waiting = false
+        resume(Effect.succeed(value))
+      },
+      (cause) => {
+        if (line.client === client) line.answered(deadlines.now())
+        deadline.waiting = false
+        resume(Effect.fail(failed(operation, cause)))
       }
+    )
+    return Effect.sync(() => {
+      deadline.waiting = false
     })
   })
 
@@ -209,15 +206,17 @@ const send = <A>(
  * ended: a server that is away now may come later.
  */
 export const make = (settings: Settings): Effect.Effect<Connection, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const clock = yield* Clock.Clock
     // Many processes that lost the same server do not come back in step.
     const spread = 0.5 + (yield* Random.next)
     const line = new Line()
+    const deadlines = new Deadlines(settings.waitMs, clock, Effect.runForkWith(yield* Effect.context<never>()))
+    yield* Effect.addFinalizer(() => Effect.sync(() => deadlines.close()))
     const tried = Deferred.makeUnsafe<void>()
     const one = (connected: () => void) =>
       Effect.scoped(
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const lost = Deferred.makeUnsafe<never, LLMError.StoreError>()
           const lose = (error: LLMError.StoreError) => {
             line.close(error)
@@ -244,15 +243,12 @@ export const make = (settings: Settings): Effect.Effect<Connection, never, Scope
             line.close(error)
             Deferred.doneUnsafe(tried, Effect.void)
           })
-        ).pipe(
-          Effect.andThen(Effect.sleep(pauseMs * spread)),
-          Effect.andThen(Effect.suspend(() => forEver(next)))
-        )
+        ).pipe(Effect.andThen(Effect.sleep(pauseMs * spread)), Effect.andThen(Effect.suspend(() => forEver(next))))
       })
     yield* Effect.forkScoped(forEver(firstPauseMs))
     yield* Deferred.await(tried)
     return {
       settings,
-      run: (operation, command, late) => send(line, settings, clock, operation, command, late)
+      run: (operation, command, late) => send(line, deadlines, operation, command, late)
     }
   })

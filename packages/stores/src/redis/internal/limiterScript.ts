@@ -5,7 +5,8 @@
  * Times are milliseconds of the server's clock, with its microseconds as fractions. That clock can be set back:
  * by less than the longest window the key's time stands still, by more the state means nothing and is dropped.
  *
- * `KEYS[1]` is one line of numbers: when it was last written, when it was begun, and then the cells of each rule
+ * `KEYS[1]` is one line of numbers: when it was last written, when it was begun, until when it lives, and then the cells
+ * of each rule
  *
  * - token bucket: what is used, as of the last write
  * - GCRA: how far the schedule is ahead of the last write, which is precise where a moment of our time is not
@@ -23,7 +24,7 @@ local what, weight, takenAt = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local slack, parts, ring, inf = 1e-6, 8, 9, math.huge
 local width = { b = 1, g = 1, l = 1, c = 10, f = 2 }
 
-local rules, cellCount, logCount, longest = {}, 2, 0, 0
+local rules, cellCount, logCount, longest = {}, 3, 0, 0
 for a = 4, #ARGV, 4 do
   local rule = { kind = ARGV[a], limit = tonumber(ARGV[a + 1]), window = tonumber(ARGV[a + 2]), burst = tonumber(ARGV[a + 3]) }
   rule.at = cellCount + 1
@@ -48,8 +49,8 @@ local known = #cells == cellCount and cells[1] - now <= longest
 if known then
   if cells[1] > now then now = cells[1] end
 else
-  cells = { now, now }
-  for i = 3, cellCount do cells[i] = 0 end
+  cells = { now, now, now }
+  for i = 4, cellCount do cells[i] = 0 end
 end
 local last = cells[1]
 local passed = now - last
@@ -221,23 +222,22 @@ local function idleIn(rule)
   else return (cells[at] + ring) * (rule.window / parts) - now end
 end
 
--- How long the key lives now, and how long it should: never shorter, since others may count with lower limits. Two
--- milliseconds more, since what expires keys is a clock without fractions.
-local function lifetimes()
-  local now, should = redis.call('PTTL', KEYS[1]), 1
-  for i = 1, #rules do should = math.max(should, math.ceil(idleIn(rules[i])) + 2) end
-  return now, math.max(now, math.min(should, 1e12))
+-- Until when the key has to live: never shorter, since others may count with lower limits. Two milliseconds more, since
+-- what expires keys is a clock without fractions.
+local function lifetime()
+  local till = cells[3]
+  for i = 1, #rules do till = math.max(till, now + math.min(idleIn(rules[i]), 1e12) + 2) end
+  return till
 end
 
 local function write()
-  cells[1] = now
-  local texts = { string.format('%.3f %.3f', cells[1], cells[2]) }
+  cells[3] = lifetime()
+  local texts = { string.format('%.3f %.3f %.3f', now, cells[2], cells[3]) }
   for i = 1, #rules do
     local rule = rules[i]
     for at = rule.at, rule.at + width[rule.kind] - 1 do texts[#texts + 1] = string.format('%.17g', cells[at]) end
   end
-  local _, should = lifetimes()
-  local ttl = string.format('%.0f', should)
+  local ttl = string.format('%.0f', math.ceil(cells[3] - now))
   redis.call('SET', KEYS[1], table.concat(texts, ' '), 'PX', ttl)
   for i = 1, #rules do
     local rule = rules[i]
@@ -270,13 +270,8 @@ end
 
 if decider then
   if what == 'take' and known then
-    if trimmed then
-      write()
-    else
-      -- Limits may have been lowered: then the state counts for longer than it was to live.
-      local lives, should = lifetimes()
-      if should > lives + 1 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', should)) end
-    end
+    -- Limits may have been lowered: then the state counts for longer than it was to live.
+    if trimmed or lifetime() > cells[3] + 1 then write() end
   end
   if waits == inf then waits = -1 end
   return string.format('0 %.17g %.17g %d %.3f', waits, left, decider, now)
