@@ -37,7 +37,6 @@ export const makeSettler = (store: BudgetStoreService): Effect.Effect<(settlemen
   Effect.gen(function*() {
     const queue = yield* Queue.dropping<FarSettlement>(backlog)
     const context = yield* Effect.context<never>()
-    const fork = Effect.runForkWith(context)
     const lost = (error: StoreError) =>
       emit({ context }, () => ({
         type: "budget-store-failed",
@@ -65,15 +64,13 @@ export const makeSettler = (store: BudgetStoreService): Effect.Effect<(settlemen
     for (let i = 0; i < workers; i++) yield* Effect.forkScoped(work)
     // Added last, and so run first, while the workers still work.
     yield* Effect.addFinalizer(() =>
-      Effect.uninterruptible(Effect.callback<void>((resume) => {
-        if (open === 0) return resume(Effect.void)
-        // Not a race: that one ends at once where the scope ends by an interruption.
-        const timer = fork(Effect.andThen(Effect.sleep(farewell), Effect.sync(() => resume(Effect.void))))
-        idle = () => {
-          timer.interruptUnsafe()
-          resume(Effect.void)
-        }
-      }))
+      Effect.ignore(Effect.timeout(
+        Effect.callback<void>((resume) => {
+          idle = () => resume(Effect.void)
+          if (open === 0) idle()
+        }),
+        farewell
+      ))
     )
     return (settlement) => {
       open++
