@@ -83,8 +83,8 @@ const queued = Effect.gen(function* () {
   const limit = pLimit(10)
   const giveWay = Effect.as(Effect.yieldNow, 1)
   const immediately = () => new Promise<number>((resolve) => setImmediate(resolve, 1))
-  const all = (one: (index: number) => Effect.Effect<unknown, unknown>) => ofFailing(() =>
-    Effect.forEach(many, one, { concurrency: "unbounded", discard: true }))
+  const all = (one: (index: number) => Effect.Effect<unknown, unknown>) =>
+    ofFailing(() => Effect.forEach(many, one, { concurrency: "unbounded", discard: true }))
   const subjects: ReadonlyArray<Subject> = [
     { subject: bareEffect, peer: false, run: all(() => giveWay) },
     { subject: barePromise, peer: true, run: ofPromise(() => Promise.all(many.map(immediately))) },
@@ -127,10 +127,10 @@ const overKeys = (count: number) =>
     return subject
   })
 
-const sweep = Effect.map(
-  Effect.forEach([10, 1_000, 100_000, 1_000_000], overKeys),
-  (subjects): Work => ({ work: "bulkhead, over many keys", subjects })
-)
+const sweep = Effect.map(Effect.forEach([10, 1_000, 100_000, 1_000_000], overKeys), (subjects): Work => ({
+  work: "bulkhead, over many keys",
+  subjects
+}))
 
 const benchmark: Benchmark = Effect.all([free, full, queued, sweep])
 

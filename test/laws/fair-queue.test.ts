@@ -38,7 +38,10 @@ class Model {
     const there = this.entries.includes(entry)
     this.entries = this.entries.filter((each) => each !== entry)
     for (const [priority, turns] of this.turns) {
-      this.turns.set(priority, turns.filter((name) => this.of(priority, name).length > 0))
+      this.turns.set(
+        priority,
+        turns.filter((name) => this.of(priority, name).length > 0)
+      )
     }
     return there
   }
@@ -51,8 +54,8 @@ class Model {
     if (this.entries.length === 0) return undefined
     const highest = Math.max(...this.entries.map((each) => each.priority))
     const first = this.entries.find((each) => each.priority === highest)!
-    const impatient = this.entries.find((each) =>
-      each.priority < highest && nowMs - each.sinceMs >= this.patienceMs && each.sinceMs < first.sinceMs
+    const impatient = this.entries.find(
+      (each) => each.priority < highest && nowMs - each.sinceMs >= this.patienceMs && each.sinceMs < first.sinceMs
     )
     let taken = impatient
     if (taken === undefined) {
@@ -78,128 +81,145 @@ const Steps = Schema.Array(Step).check(Schema.isMinLength(20))
 const NewestAbove = Schema.Literals([0, 3, 1_000_000])
 
 describe("the fair queue", () => {
-  it.effect.prop("serves, cancels and expires as the model does", { steps: Steps, newestAbove: NewestAbove }, (
-    { newestAbove, steps }
-  ) =>
-    Effect.sync(() => {
-      const queue = new FairQueue<Entry>({ patienceMs: 15, newestAbove })
-      const model = new Model(15, newestAbove)
-      const places = new Map<Entry, Place<Entry>>()
-      let id = 0
-      steps.forEach((step, nowMs) => {
-        if (step.kind === "push") {
-          const { partition, priority } = step
-          const entry = { id: id++, sinceMs: nowMs, deadlineMs: nowMs + step.waitMs, priority, partition }
-          model.push(entry)
-          places.set(entry, queue.push(entry, entry))
-        } else if (step.kind === "take") {
-          expect(queue.take(nowMs)?.value).toEqual(model.take(nowMs))
-        } else if (step.kind === "cancel" && id > 0) {
-          const [entry, place] = Array.from(places)[step.pick % id]!
-          expect(queue.remove(place)).toBe(model.remove(entry))
-        } else if (step.kind === "expire") {
-          const late = model.entries.filter((entry) => entry.deadlineMs <= nowMs)
-          late.forEach((entry) => model.remove(entry))
-          const gone: Array<Entry> = []
-          for (let p = queue.removeExpired(nowMs); p !== undefined; p = queue.removeExpired(nowMs)) gone.push(p.value)
-          expect(gone.map((entry) => entry.id).sort()).toEqual(late.map((entry) => entry.id).sort())
-        }
-        expect(queue.size).toBe(model.entries.length)
-        expect(queue.nextDeadlineMs).toBe(Math.min(Infinity, ...model.entries.map((entry) => entry.deadlineMs)))
-        const sums = new Map<string, number>()
-        for (const { partition } of model.entries) sums.set(partition, (sums.get(partition) ?? 0) + 1)
-        expect(new Map(Array.from(queue.partitions()).toSorted())).toEqual(new Map(Array.from(sums).toSorted()))
-      })
-      // Nothing stays behind, and nobody is forgotten.
-      let left = 0
-      while (queue.take(1e6) !== undefined) left++
-      expect(left).toBe(model.entries.length)
-    }))
-
-  it.effect.prop("nobody is overtaken more than once by each other partition of its priority, for one of its own", {
-    steps: Steps
-  }, ({ steps }) =>
-    Effect.sync(() => {
-      const queue = new FairQueue<Entry>({ patienceMs: Infinity, newestAbove: Infinity })
-      steps.forEach(({ partition }, id) =>
-        queue.push({ id, sinceMs: 0, deadlineMs: Infinity, priority: 1, partition }, {
-          sinceMs: 0,
-          deadlineMs: Infinity,
-          priority: 1,
-          partition
+  it.effect.prop(
+    "serves, cancels and expires as the model does",
+    { steps: Steps, newestAbove: NewestAbove },
+    ({ newestAbove, steps }) =>
+      Effect.sync(() => {
+        const queue = new FairQueue<Entry>({ patienceMs: 15, newestAbove })
+        const model = new Model(15, newestAbove)
+        const places = new Map<Entry, Place<Entry>>()
+        let id = 0
+        steps.forEach((step, nowMs) => {
+          if (step.kind === "push") {
+            const { partition, priority } = step
+            const entry = { id: id++, sinceMs: nowMs, deadlineMs: nowMs + step.waitMs, priority, partition }
+            model.push(entry)
+            places.set(entry, queue.push(entry, entry))
+          } else if (step.kind === "take") {
+            expect(queue.take(nowMs)?.value).toEqual(model.take(nowMs))
+          } else if (step.kind === "cancel" && id > 0) {
+            const [entry, place] = Array.from(places)[step.pick % id]!
+            expect(queue.remove(place)).toBe(model.remove(entry))
+          } else if (step.kind === "expire") {
+            const late = model.entries.filter((entry) => entry.deadlineMs <= nowMs)
+            late.forEach((entry) => model.remove(entry))
+            const gone: Array<Entry> = []
+            for (let p = queue.removeExpired(nowMs); p !== undefined; p = queue.removeExpired(nowMs)) gone.push(p.value)
+            expect(gone.map((entry) => entry.id).sort()).toEqual(late.map((entry) => entry.id).sort())
+          }
+          expect(queue.size).toBe(model.entries.length)
+          expect(queue.nextDeadlineMs).toBe(Math.min(Infinity, ...model.entries.map((entry) => entry.deadlineMs)))
+          const sums = new Map<string, number>()
+          for (const { partition } of model.entries) sums.set(partition, (sums.get(partition) ?? 0) + 1)
+          expect(new Map(Array.from(queue.partitions()).toSorted())).toEqual(new Map(Array.from(sums).toSorted()))
         })
-      )
-      const served = Array.from(steps, () => queue.take(0)!.value)
-      for (const entry of served) {
-        const before = served.slice(0, served.indexOf(entry))
-        const own = before.filter((each) => each.partition === entry.partition).length
-        for (const other of ["", "x", "y", "z"]) {
-          expect(before.filter((each) => each.partition === other).length).toBeLessThanOrEqual(own + 1)
-        }
-      }
-    }))
+        // Nothing stays behind, and nobody is forgotten.
+        let left = 0
+        while (queue.take(1e6) !== undefined) left++
+        expect(left).toBe(model.entries.length)
+      })
+  )
 
-  it.effect.prop("who gives way is never one who would be served before the newcomer", {
-    steps: Steps,
-    priority: Schema.Literals([0, 1]),
-    partition: Schema.Literals(["", "x", "y", "z"])
-  }, ({ partition, priority, steps }) =>
-    Effect.sync(() => {
-      const order = (replace: boolean) => {
-        const queue = new FairQueue<string>({ patienceMs: Infinity, newestAbove: Infinity })
-        const push = (name: string, priority: number, partition: string) =>
-          queue.push(name, { sinceMs: 0, deadlineMs: Infinity, priority, partition })
-        steps.forEach((step, id) => push(`${id}`, step.priority, step.partition))
-        const victim = queue.givesWay(priority, partition)
-        push("newcomer", priority, partition)
-        if (replace && victim !== undefined) queue.remove(victim)
-        const names = Array.from({ length: queue.size }, () => queue.take(0)!.value)
-        return { names, victim: victim?.value }
-      }
-      const { names, victim } = order(false)
-      if (victim === undefined) return
-      expect(names.indexOf(victim)).toBeGreaterThan(names.indexOf("newcomer"))
-      expect(order(true).names).toEqual(names.filter((name) => name !== victim))
-    }))
+  it.effect.prop(
+    "nobody is overtaken more than once by each other partition of its priority, for one of its own",
+    {
+      steps: Steps
+    },
+    ({ steps }) =>
+      Effect.sync(() => {
+        const queue = new FairQueue<Entry>({ patienceMs: Infinity, newestAbove: Infinity })
+        steps.forEach(({ partition }, id) =>
+          queue.push(
+            { id, sinceMs: 0, deadlineMs: Infinity, priority: 1, partition },
+            {
+              sinceMs: 0,
+              deadlineMs: Infinity,
+              priority: 1,
+              partition
+            }
+          )
+        )
+        const served = Array.from(steps, () => queue.take(0)!.value)
+        for (const entry of served) {
+          const before = served.slice(0, served.indexOf(entry))
+          const own = before.filter((each) => each.partition === entry.partition).length
+          for (const other of ["", "x", "y", "z"]) {
+            expect(before.filter((each) => each.partition === other).length).toBeLessThanOrEqual(own + 1)
+          }
+        }
+      })
+  )
+
+  it.effect.prop(
+    "who gives way is never one who would be served before the newcomer",
+    {
+      steps: Steps,
+      priority: Schema.Literals([0, 1]),
+      partition: Schema.Literals(["", "x", "y", "z"])
+    },
+    ({ partition, priority, steps }) =>
+      Effect.sync(() => {
+        const order = (replace: boolean) => {
+          const queue = new FairQueue<string>({ patienceMs: Infinity, newestAbove: Infinity })
+          const push = (name: string, priority: number, partition: string) =>
+            queue.push(name, { sinceMs: 0, deadlineMs: Infinity, priority, partition })
+          steps.forEach((step, id) => push(`${id}`, step.priority, step.partition))
+          const victim = queue.givesWay(priority, partition)
+          push("newcomer", priority, partition)
+          if (replace && victim !== undefined) queue.remove(victim)
+          const names = Array.from({ length: queue.size }, () => queue.take(0)!.value)
+          return { names, victim: victim?.value }
+        }
+        const { names, victim } = order(false)
+        if (victim === undefined) return
+        expect(names.indexOf(victim)).toBeGreaterThan(names.indexOf("newcomer"))
+        expect(order(true).names).toEqual(names.filter((name) => name !== victim))
+      })
+  )
 })
 
 describe("a compartment", () => {
-  it.effect.prop("never goes above its limit by itself, and never has a free slot while somebody waits", {
-    steps: Steps
-  }, ({ steps }) =>
-    Effect.sync(() => {
-      const compartment = new Compartment<number>("k", 2, { patienceMs: 10, newestAbove: 5 })
-      let waiting: Array<Place<number>> = []
-      let running = 0
-      const grant = (nowMs: number) => {
-        for (let place = compartment.grant(nowMs); place !== undefined; place = compartment.grant(nowMs)) {
-          running++
-          waiting = waiting.filter((each) => each !== place)
-        }
-      }
-      steps.forEach((step, nowMs) => {
-        const before = running
-        if (step.kind === "push") {
-          if (compartment.enter()) running++
-          else {
-            waiting.push(compartment.queue.push(nowMs, { ...step, sinceMs: nowMs, deadlineMs: Infinity }))
+  it.effect.prop(
+    "never goes above its limit by itself, and never has a free slot while somebody waits",
+    {
+      steps: Steps
+    },
+    ({ steps }) =>
+      Effect.sync(() => {
+        const compartment = new Compartment<number>("k", 2, { patienceMs: 10, newestAbove: 5 })
+        let waiting: Array<Place<number>> = []
+        let running = 0
+        const grant = (nowMs: number) => {
+          for (let place = compartment.grant(nowMs); place !== undefined; place = compartment.grant(nowMs)) {
+            running++
+            waiting = waiting.filter((each) => each !== place)
           }
-        } else if (step.kind === "take" && running > 0) {
-          running--
-          compartment.leave()
-          grant(nowMs)
-        } else if (step.kind === "cancel" && waiting.length > 0) {
-          compartment.queue.remove(waiting.splice(step.pick % waiting.length, 1)[0]!)
-        } else if (step.kind === "expire") {
-          compartment.limit = 1 + step.pick % 4
-          grant(nowMs)
         }
-        expect({ active: compartment.active, queued: compartment.queued }).toEqual({
-          active: running,
-          queued: waiting.length
+        steps.forEach((step, nowMs) => {
+          const before = running
+          if (step.kind === "push") {
+            if (compartment.enter()) running++
+            else {
+              waiting.push(compartment.queue.push(nowMs, { ...step, sinceMs: nowMs, deadlineMs: Infinity }))
+            }
+          } else if (step.kind === "take" && running > 0) {
+            running--
+            compartment.leave()
+            grant(nowMs)
+          } else if (step.kind === "cancel" && waiting.length > 0) {
+            compartment.queue.remove(waiting.splice(step.pick % waiting.length, 1)[0]!)
+          } else if (step.kind === "expire") {
+            compartment.limit = 1 + (step.pick % 4)
+            grant(nowMs)
+          }
+          expect({ active: compartment.active, queued: compartment.queued }).toEqual({
+            active: running,
+            queued: waiting.length
+          })
+          expect(running).toBeLessThanOrEqual(Math.max(before, compartment.limit))
+          expect(waiting.length > 0 && running < compartment.limit).toBe(false)
         })
-        expect(running).toBeLessThanOrEqual(Math.max(before, compartment.limit))
-        expect(waiting.length > 0 && running < compartment.limit).toBe(false)
       })
-    }))
+  )
 })

@@ -25,7 +25,7 @@ export class Compartment<A> {
 
   /** Made for the first one who has to wait. */
   get queue(): FairQueue<A> {
-    return this.line ??= new FairQueue(this.settings)
+    return (this.line ??= new FairQueue(this.settings))
   }
 
   get queued(): number {

@@ -158,7 +158,7 @@ export class FairQueue<A> {
 
   push(value: A, options: PlaceOptions): Place<A> {
     let level = this.levels.get(options.priority)
-    if (level === undefined) this.levels.set(options.priority, level = new Level())
+    if (level === undefined) this.levels.set(options.priority, (level = new Level()))
     const lane = level.lane(options.partition)
     const place = new Place(value, lane)
     place.waiter = this.waiting.push(place, options)

@@ -97,14 +97,17 @@ export class Bulkhead extends Context.Service<Bulkhead, BulkheadService>()("@bre
  * Fails with a `ConfigError` naming the first wrong option.
  */
 export const make = (options: Options = {}): Effect.Effect<BulkheadService, Config.ConfigError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const engine = makeEngine(yield* resolve(options), yield* Clock.Clock)
     return {
       admit: engine.admit,
       protect: engine.protect,
       protectStream: engine.protectStream,
       resize: (limit, key) =>
-        Effect.andThen(validate([checkLimit("limit", limit)]), Effect.sync(() => engine.resize(limit, key))),
+        Effect.andThen(
+          validate([checkLimit("limit", limit)]),
+          Effect.sync(() => engine.resize(limit, key))
+        ),
       snapshot: (key) => Effect.sync(() => engine.snapshot(key)),
       snapshots: Effect.sync(() => engine.keys().map(engine.snapshot))
     }
@@ -140,27 +143,19 @@ export const layerNoop: Layer.Layer<Bulkhead> = Layer.succeed(Bulkhead, noop)
  * (parameter `key`) when the key is empty.
  */
 export const protect: {
-  (options: ProtectOptions): <A, E, R>(
-    self: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | Rejection, R | Bulkhead>
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    options: ProtectOptions
-  ): Effect.Effect<A, E | Rejection, R | Bulkhead>
+  (options: ProtectOptions): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Rejection, R | Bulkhead>
+  <A, E, R>(self: Effect.Effect<A, E, R>, options: ProtectOptions): Effect.Effect<A, E | Rejection, R | Bulkhead>
 } = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, options: ProtectOptions) =>
-  Effect.flatMap(Bulkhead, (bulkhead) => bulkhead.protect(self, options)))
+  Effect.flatMap(Bulkhead, (bulkhead) => bulkhead.protect(self, options))
+)
 
 /**
  * Runs a stream in a slot of a key, from before its first pull until it ends, fails or is left. Nothing is asked of
  * the stream before there is a slot.
  */
 export const protectStream: {
-  (options: ProtectOptions): <A, E, R>(
-    self: Stream.Stream<A, E, R>
-  ) => Stream.Stream<A, E | Rejection, R | Bulkhead>
-  <A, E, R>(
-    self: Stream.Stream<A, E, R>,
-    options: ProtectOptions
-  ): Stream.Stream<A, E | Rejection, R | Bulkhead>
+  (options: ProtectOptions): <A, E, R>(self: Stream.Stream<A, E, R>) => Stream.Stream<A, E | Rejection, R | Bulkhead>
+  <A, E, R>(self: Stream.Stream<A, E, R>, options: ProtectOptions): Stream.Stream<A, E | Rejection, R | Bulkhead>
 } = dual(2, <A, E, R>(self: Stream.Stream<A, E, R>, options: ProtectOptions) =>
-  Stream.unwrap(Effect.map(Bulkhead, (bulkhead) => bulkhead.protectStream(self, options))))
+  Stream.unwrap(Effect.map(Bulkhead, (bulkhead) => bulkhead.protectStream(self, options)))
+)

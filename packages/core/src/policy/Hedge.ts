@@ -102,13 +102,13 @@ export class Hedge extends Context.Service<Hedge, HedgeService>()("@breakwater/c
  * Fails with a `ConfigError` naming the first wrong option.
  */
 export const make = (options: Options = {}): Effect.Effect<HedgeService, Config.ConfigError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { idleMs, maxHedges, maxKeys, state } = yield* resolve(options)
     const states = new IdleMap<HedgeState>({ idleMs, maxKeys })
     const losers = new Set<Fiber.Fiber<unknown, unknown>>()
     const stateOf = (key: string, nowMs: number): HedgeState => {
       let known = states.get(key, nowMs)
-      if (known === undefined) states.set(key, known = new HedgeState(state, nowMs), nowMs)
+      if (known === undefined) states.set(key, (known = new HedgeState(state, nowMs)), nowMs)
       return known
     }
     yield* Effect.addFinalizer(() => Effect.suspend(() => Fiber.awaitAll(Array.from(losers))))
@@ -176,7 +176,8 @@ export const hedge: {
   <A, E>(options: RaceOptions<A, E>): <R>(self: Attempts<A, E, R>) => Effect.Effect<A, E, R | Hedge>
   <A, E, R>(self: Attempts<A, E, R>, options: RaceOptions<A, E>): Effect.Effect<A, E, R | Hedge>
 } = dual(2, <A, E, R>(self: Attempts<A, E, R>, options: RaceOptions<A, E>) =>
-  Effect.flatMap(Hedge, (service) => hedgeWith(service, self, options)))
+  Effect.flatMap(Hedge, (service) => hedgeWith(service, self, options))
+)
 
 /** {@link hedge} with a service at hand. */
 export const hedgeWith = <A, E, R>(
@@ -193,8 +194,7 @@ export const hedgeWith = <A, E, R>(
 export const stream = <A, E, R>(
   make: (attempt: number) => Stream.Stream<A, E, R>,
   options: StreamOptions<A, E>
-): Stream.Stream<A, E, R | Hedge> =>
-  Stream.unwrap(Effect.map(Hedge, (service) => streamWith(service, make, options)))
+): Stream.Stream<A, E, R | Hedge> => Stream.unwrap(Effect.map(Hedge, (service) => streamWith(service, make, options)))
 
 /** {@link stream} with a service at hand. */
 export const streamWith = <A, E, R>(

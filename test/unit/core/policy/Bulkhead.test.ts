@@ -18,11 +18,11 @@ const key = "a/m"
 
 /** A bulkhead, and calls that say when they are in and end when they are told. */
 const setup = (options: Bulkhead.Options) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const bulkhead = yield* Bulkhead.make(options)
     const order: Array<string> = []
     const start = (name: string, rest: Omit<Bulkhead.ProtectOptions, "key"> = {}) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const gate = yield* Deferred.make<string, string>()
         const call = Effect.suspend(() => {
           order.push(name)
@@ -47,18 +47,22 @@ const fullError = (u: unknown): LLMError.BulkheadFullError => {
 
 describe("slots", () => {
   it.effect("overflow rejects exactly the excess", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { start, state } = yield* setup({ limit: 3, maxQueue: 4 })
-      const calls = yield* Effect.forEach(Array.from({ length: 20 }, (_, i) => `${i}`), (name) => start(name))
+      const calls = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, i) => `${i}`),
+        (name) => start(name)
+      )
       expect(yield* state).toEqual({ active: 3, queued: 4 })
       for (const call of calls) yield* call.end
       const exits = yield* Fiber.awaitAll(calls.map((call) => call.fiber))
       expect(exits.map(Exit.isSuccess)).toEqual(calls.map((_, i) => i < 7))
       expect(yield* state).toEqual({ active: 0, queued: 0 })
-    }))
+    })
+  )
 
   it.effect("the error says what was full, and has no stack", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { start } = yield* setup({ limit: 1, maxQueue: 1 })
       yield* start("a")
       yield* start("b")
@@ -67,10 +71,11 @@ describe("slots", () => {
       expect(Duration.toMillis(error.waited)).toBe(0)
       expect(error.message).toContain("1 under way and 1 waiting")
       expect(error.stack?.includes("\n    at ")).toBe(false)
-    }))
+    })
+  )
 
   it.effect("the permit returns on success, error, defect and interruption", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { start, state } = yield* setup({ limit: 1 })
       const ends = [
         (call: { gate: Deferred.Deferred<string, string> }) => Deferred.succeed(call.gate, "ok"),
@@ -83,10 +88,12 @@ describe("slots", () => {
         const call = yield* start("call")
         const next = yield* start("next")
         yield* end(call)
-        tags.push(Exit.match(yield* Fiber.await(call.fiber), {
-          onSuccess: (value) => value,
-          onFailure: (cause) => cause.reasons[0]?._tag
-        }))
+        tags.push(
+          Exit.match(yield* Fiber.await(call.fiber), {
+            onSuccess: (value) => value,
+            onFailure: (cause) => cause.reasons[0]?._tag
+          })
+        )
         yield* settle
         expect(yield* state).toEqual({ active: 1, queued: 0 })
         yield* next.end
@@ -94,10 +101,11 @@ describe("slots", () => {
       }
       expect(tags).toEqual(["ok", "Fail", "Die", "Interrupt"])
       expect(yield* state).toEqual({ active: 0, queued: 0 })
-    }))
+    })
+  )
 
   it.effect("a free slot asks no clock and makes no timer", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const unused = (): never => expect.unreachable("the clock was used")
       const bulkhead = yield* Effect.provideService(Bulkhead.make(), Clock.Clock, {
@@ -106,10 +114,11 @@ describe("slots", () => {
         sleep: unused
       })
       expect(yield* bulkhead.protect(Effect.succeed(1), { key })).toBe(1)
-    }))
+    })
+  )
 
   it.effect("keys do not share slots, and a key may have a limit of its own", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.make({ limit: 1, limits: { big: 2 }, maxQueue: 0 })
       const run = (key: string) => Effect.forkChild(bulkhead.protect(Effect.never, { key }), { startImmediately: true })
       const fibers = yield* Effect.forEach(["a", "a", "b", "big", "big", "big"], run)
@@ -119,29 +128,32 @@ describe("slots", () => {
         ["b", 1, 1],
         ["big", 2, 2]
       ])
-    }))
+    })
+  )
 
   it.effect("an empty key is a caller's mistake", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.make()
       const error = yield* Effect.flip(bulkhead.protect(Effect.void, { key: "" }))
       expect(error).toMatchObject({ _tag: "InvalidRequestError", parameter: "key" })
       const streamError = yield* bulkhead.protectStream(Stream.make(1), { key: "" }).pipe(Stream.runDrain, Effect.flip)
       expect(streamError).toMatchObject({ _tag: "InvalidRequestError" })
-    }))
+    })
+  )
 })
 
 describe("the queue", () => {
   it.effect("is served first come, first served", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { order, start } = yield* setup({ limit: 1 })
       const calls = yield* Effect.forEach(["a", "b", "c", "d"], (name) => start(name))
       for (const call of calls) yield* call.end
       expect(order).toEqual(["a", "b", "c", "d"])
-    }))
+    })
+  )
 
   it.effect("a cancelled entry frees its place", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { start, state } = yield* setup({ limit: 1, maxQueue: 1 })
       yield* start("a")
       const waiting = yield* start("b")
@@ -151,10 +163,11 @@ describe("the queue", () => {
       const next = yield* start("d")
       expect(next.fiber.pollUnsafe()).toBeUndefined()
       expect(yield* state).toEqual({ active: 1, queued: 1 })
-    }))
+    })
+  )
 
   it.effect("an aborted head, middle or tail does not starve the rest", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (const gone of [0, 1, 2]) {
         const { order, start } = yield* setup({ limit: 1 })
         const first = yield* start("first")
@@ -164,10 +177,11 @@ describe("the queue", () => {
         for (const call of rest) yield* call.end
         expect(order).toEqual(["first", ...["0", "1", "2"].filter((name) => name !== String(gone))])
       }
-    }))
+    })
+  )
 
   it.effect("a cancel racing a grant passes the slot on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { order, start, state } = yield* setup({ limit: 1 })
       const first = yield* start("a")
       const second = yield* start("b")
@@ -179,10 +193,11 @@ describe("the queue", () => {
       expect(order).toEqual(["a", "c"])
       yield* third.end
       expect(yield* state).toEqual({ active: 0, queued: 0 })
-    }))
+    })
+  )
 
   it.effect("a wait ends on time, and the error says how long it was", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { start, state } = yield* setup({ limit: 1, maxWait: "5 seconds" })
       const first = yield* start("a")
       const second = yield* start("b")
@@ -195,19 +210,21 @@ describe("the queue", () => {
       expect(yield* state).toEqual({ active: 1, queued: 0 })
       yield* first.end
       expect(yield* state).toEqual({ active: 0, queued: 0 })
-    }))
+    })
+  )
 
   it.effect("maxWait 0 and maxQueue 0 fail at once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (const options of [{ maxWait: 0 }, { maxQueue: 0 }]) {
         const { start } = yield* setup({ limit: 1, ...options })
         yield* start("a")
-        fullError((yield* errorOf((yield* start("b")).fiber)))
+        fullError(yield* errorOf((yield* start("b")).fiber))
       }
-    }))
+    })
+  )
 
   it.effect("an infinite wait needs no timer", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const clock = yield* Clock.Clock
       const noTimers = { ...clock, sleep: (): never => expect.unreachable("a timer was made") }
       const { start } = yield* setup({ limit: 1, maxWait: Duration.infinity }).pipe(
@@ -220,10 +237,11 @@ describe("the queue", () => {
       yield* first.end
       yield* second.end
       expect(yield* Fiber.join(second.fiber)).toBe("b")
-    }))
+    })
+  )
 
   it.effect("a timeout racing a grant loses nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (const grantFirst of [true, false]) {
         const { bulkhead, start, state } = yield* setup({ limit: 1, maxWait: "1 second" })
         const holder = yield* Effect.forkChild(
@@ -244,10 +262,11 @@ describe("the queue", () => {
         yield* third.end
         expect(yield* state).toEqual({ active: 0, queued: 0 })
       }
-    }))
+    })
+  )
 
   it.effect("one timer serves the whole queue, and none is left behind", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const clock = yield* Clock.Clock
       let made = 0
       let running = 0
@@ -257,7 +276,10 @@ describe("the queue", () => {
           Effect.suspend(() => {
             made++
             running++
-            return Effect.ensuring(clock.sleep(duration), Effect.sync(() => void running--))
+            return Effect.ensuring(
+              clock.sleep(duration),
+              Effect.sync(() => void running--)
+            )
           })
       }
       const { start } = yield* setup({ limit: 1, maxWait: "10 seconds" }).pipe(
@@ -274,10 +296,11 @@ describe("the queue", () => {
       expect({ made, running }).toEqual({ made: 1, running: 1 })
       yield* first.end
       expect({ made, running }).toEqual({ made: 1, running: 0 })
-    }))
+    })
+  )
 
   it.effect("LIFO under pressure: the newest go first while the queue is long, then the oldest", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { order, start } = yield* setup({ limit: 1, maxQueue: 5, newestFirstAbove: 2 })
       const calls = yield* Effect.forEach(["a", "0", "1", "2", "3", "4"], (name) => start(name))
       const late = yield* start("5")
@@ -285,10 +308,11 @@ describe("the queue", () => {
       fullError(yield* errorOf(calls[1]!.fiber))
       for (const call of [calls[0]!, late, calls[5]!, calls[4]!, calls[2]!, calls[3]!]) yield* call.end
       expect(order).toEqual(["a", "5", "4", "3", "1", "2"])
-    }))
+    })
+  )
 
   it.effect("interactive goes before batch, but not past a batch call's patience", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { order, start } = yield* setup({ limit: 1, patience: "3 seconds" })
       const first = yield* start("first")
       const old = yield* start("old batch", { priority: "batch" })
@@ -298,10 +322,11 @@ describe("the queue", () => {
       const two = yield* start("two")
       for (const call of [first, old, one, two, young]) yield* call.end
       expect(order).toEqual(["first", "old batch", "one", "two", "young batch"])
-    }))
+    })
+  )
 
   it.effect("a full queue turns a batch call away for an interactive one, never the other way", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { start, state } = yield* setup({ limit: 1, maxQueue: 2 })
       yield* start("first")
       const batch = yield* Effect.forEach(["b1", "b2"], (name) => start(name, { priority: "batch" }))
@@ -315,10 +340,11 @@ describe("the queue", () => {
       fullError(yield* errorOf((yield* start("b3", { priority: "batch" })).fiber))
       expect([urgent, more].map((call) => call.fiber.pollUnsafe())).toEqual([undefined, undefined])
       expect(yield* state).toEqual({ active: 1, queued: 2 })
-    }))
+    })
+  )
 
   it.effect("partitions are served in turn", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { order, start } = yield* setup({ limit: 1 })
       const first = yield* start("first")
       const names = ["x1", "x2", "x3", "x4", "y1", "z1", "y2"]
@@ -327,25 +353,32 @@ describe("the queue", () => {
       yield* first.end
       for (const name of expected) yield* calls[names.indexOf(name)]!.end
       expect(order).toEqual(["first", ...expected])
-    }))
+    })
+  )
 
   it.effect("a partition cannot shut the others out by filling the queue", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead, order, start } = yield* setup({ limit: 1, maxQueue: 4 })
       const first = yield* start("first")
       const greedy = yield* Effect.forEach(["g1", "g2", "g3", "g4"], (name) => start(name, { partition: "greedy" }))
       const small = yield* start("small", { partition: "small" })
       yield* settle
       fullError(yield* errorOf(greedy[3]!.fiber))
-      expect((yield* bulkhead.snapshot(key)).partitions).toEqual(new Map([["greedy", 3], ["small", 1]]))
+      expect((yield* bulkhead.snapshot(key)).partitions).toEqual(
+        new Map([
+          ["greedy", 3],
+          ["small", 1]
+        ])
+      )
       // The greedy one is turned away at the door now.
       fullError(yield* errorOf((yield* start("g5", { partition: "greedy" })).fiber))
       for (const call of [first, greedy[0]!, small]) yield* call.end
       expect(order).toEqual(["first", "g1", "small", "g2"])
-    }))
+    })
+  )
 
   it.live("10,000 fibers on one key all get through, and never more than the limit at once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.make({ limit: 10, maxQueue: 10_000 })
       let active = 0
       let most = 0
@@ -353,48 +386,60 @@ describe("the queue", () => {
       const work = Effect.suspend(() => {
         most = Math.max(most, ++active)
         return Effect.yieldNow
-      }).pipe(Effect.tap(() =>
-        Effect.sync(() => {
-          active--
-          done++
-        })
-      ))
+      }).pipe(
+        Effect.tap(() =>
+          Effect.sync(() => {
+            active--
+            done++
+          })
+        )
+      )
       yield* Effect.forEach(Array.from({ length: 10_000 }), () => bulkhead.protect(work, { key }), {
         concurrency: "unbounded",
         discard: true
       })
       expect({ active, most, done }).toEqual({ active: 0, most: 10, done: 10_000 })
       expect(yield* bulkhead.snapshot(key)).toMatchObject({ active: 0, queued: 0 })
-    }))
+    })
+  )
 
   it.live("a row of calls without waiting inside does not overflow the stack", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.make({ limit: 1, maxQueue: 20_000 })
       const gate = yield* Deferred.make<void>()
       const first = yield* Effect.forkChild(bulkhead.protect(Deferred.await(gate), { key }), { startImmediately: true })
       let done = 0
       const fibers = yield* Effect.forEach(Array.from({ length: 20_000 }), () =>
-        Effect.forkChild(bulkhead.protect(Effect.sync(() => void done++), { key }), { startImmediately: true }))
+        Effect.forkChild(
+          bulkhead.protect(
+            Effect.sync(() => void done++),
+            { key }
+          ),
+          { startImmediately: true }
+        )
+      )
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(first)
       yield* Fiber.awaitAll(fibers)
       expect(done).toBe(20_000)
-    }))
+    })
+  )
 })
 
 describe("resize", () => {
   it.effect("up wakes those who wait", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead, order, start, state } = yield* setup({ limit: 1 })
       yield* Effect.forEach(["a", "b", "c", "d"], (name) => start(name))
       yield* bulkhead.resize(3)
       yield* settle
       expect(order).toEqual(["a", "b", "c"])
       expect(yield* state).toEqual({ active: 3, queued: 1 })
-    }))
+    })
+  )
 
   it.effect("down blocks until enough have ended, and ends nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead, order, start, state } = yield* setup({ limit: 3 })
       const [a, b, c] = yield* Effect.forEach(["a", "b", "c"], (name) => start(name))
       yield* bulkhead.resize(1, key)
@@ -407,42 +452,49 @@ describe("resize", () => {
       expect(order).toEqual(["a", "b", "c", "d"])
       yield* d.end
       expect(yield* Fiber.join(d.fiber)).toBe("d")
-    }))
+    })
+  )
 
   it.effect("of a key outlasts its calls and goes before that of all", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.make({ limit: 5, limits: { own: 2 }, maxIdleKeys: 1 })
       yield* bulkhead.resize(3, "by-hand")
       yield* bulkhead.resize(7)
       const limits = yield* Effect.forEach(["by-hand", "own", "other"], (each) => bulkhead.snapshot(each))
       expect(limits.map(({ limit }) => limit)).toEqual([3, 2, 7])
-    }))
+    })
+  )
 
   it.effect("refuses a limit that is none", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.make()
       for (const limit of [0, -1, 1.5, NaN, Infinity]) {
         const error = yield* Effect.flip(bulkhead.resize(limit))
         expect(String(error)).toContain("bulkhead.limit")
       }
-    }))
+    })
+  )
 })
 
 describe("memory", () => {
-  it.effect("1,000,000 keys leave no more behind than are kept for reuse, and a busy key is never forgotten", () =>
-    Effect.gen(function*() {
-      const bulkhead = yield* Bulkhead.make({ limit: 1, maxQueue: 0, maxIdleKeys: 100 })
-      yield* Effect.forkChild(bulkhead.protect(Effect.never, { key: "busy" }), { startImmediately: true })
-      const work = Effect.void
-      for (let i = 0; i < 1_000_000; i++) yield* bulkhead.protect(work, { key: `key-${i}` })
-      expect((yield* bulkhead.snapshots).length).toBeLessThanOrEqual(101)
-      fullError(yield* Effect.flip(bulkhead.protect(work, { key: "busy" })))
-    }), 60_000)
+  it.effect(
+    "1,000,000 keys leave no more behind than are kept for reuse, and a busy key is never forgotten",
+    () =>
+      Effect.gen(function* () {
+        const bulkhead = yield* Bulkhead.make({ limit: 1, maxQueue: 0, maxIdleKeys: 100 })
+        yield* Effect.forkChild(bulkhead.protect(Effect.never, { key: "busy" }), { startImmediately: true })
+        const work = Effect.void
+        for (let i = 0; i < 1_000_000; i++) yield* bulkhead.protect(work, { key: `key-${i}` })
+        expect((yield* bulkhead.snapshots).length).toBeLessThanOrEqual(101)
+        fullError(yield* Effect.flip(bulkhead.protect(work, { key: "busy" })))
+      }),
+    60_000
+  )
 })
 
 describe("streams", () => {
   it.effect("hold a slot until they end, fail or are left, and are not begun without one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead, start, state } = yield* setup({ limit: 1, maxQueue: 1 })
       let opened = 0
       const source = Stream.suspend(() => {
@@ -461,24 +513,27 @@ describe("streams", () => {
       expect(yield* Effect.flip(Stream.runDrain(failing))).toBe("broken")
       expect(yield* Stream.runHead(guarded)).toMatchObject({ value: 1 })
       expect(yield* state).toEqual({ active: 0, queued: 0 })
-    }))
+    })
+  )
 
   it.effect("give the slot back at their end, before what follows them", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead, state } = yield* setup({ limit: 1 })
       const guarded = bulkhead.protectStream(Stream.make("in"), { key })
       const seen: Array<number> = []
       const note = (value: string) => Effect.map(state, ({ active }) => (seen.push(active), value))
       yield* Stream.concat(guarded, Stream.make("after")).pipe(Stream.mapEffect(note), Stream.runDrain)
       expect(seen).toEqual([1, 0])
-    }))
+    })
+  )
 
   it.effect("through the service in the context", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       expect(yield* Stream.make(1).pipe(Bulkhead.protectStream({ key }), Stream.runCollect)).toEqual([1])
       expect(yield* Effect.succeed(2).pipe(Bulkhead.protect({ key }))).toBe(2)
       expect(yield* Bulkhead.protect(Effect.succeed(3), { key })).toBe(3)
-    }).pipe(Effect.provide(Bulkhead.layer())))
+    }).pipe(Effect.provide(Bulkhead.layer()))
+  )
 })
 
 const attempt = (context: Partial<CallContext.CallContext> = {}, deadlineMs = Infinity): Attempt.AttemptCall => ({
@@ -494,7 +549,7 @@ const attempt = (context: Partial<CallContext.CallContext> = {}, deadlineMs = In
 
 describe("admit", () => {
   it.effect("gives the slot back when the attempt is settled, once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead, state } = yield* setup({ limit: 1 })
       const release = yield* bulkhead.admit!(attempt())
       const waiting = yield* Effect.forkChild(bulkhead.admit!(attempt()), { startImmediately: true })
@@ -505,10 +560,11 @@ describe("admit", () => {
       expect(yield* state).toEqual({ active: 1, queued: 0 })
       ;(yield* Fiber.join(waiting))({ _tag: "interrupted", tookMs: 1 })
       expect(yield* state).toEqual({ active: 0, queued: 0 })
-    }))
+    })
+  )
 
   it.effect("waits no longer than the call's deadline, and not at all when that is over", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead } = yield* setup({ limit: 1, maxWait: "30 seconds" })
       yield* TestClock.adjust("1 second")
       yield* bulkhead.admit!(attempt())
@@ -520,10 +576,11 @@ describe("admit", () => {
       yield* settle
       const error = fullError(yield* errorOf(waiting))
       expect(Duration.toMillis(error.waited)).toBe(2500)
-    }))
+    })
+  )
 
   it.effect("a later deadline never delays an earlier one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead } = yield* setup({ limit: 1, maxWait: "30 seconds" })
       yield* bulkhead.admit!(attempt())
       const ends: Array<number> = []
@@ -532,7 +589,8 @@ describe("admit", () => {
           Effect.flip,
           Effect.andThen(Effect.sync(() => ends.push(deadlineMs))),
           Effect.forkChild({ startImmediately: true })
-        ))
+        )
+      )
       for (const expected of [[1000], [1000, 2000], [1000, 2000]]) {
         yield* TestClock.adjust("1 second")
         yield* settle
@@ -541,10 +599,11 @@ describe("admit", () => {
       yield* TestClock.adjust("6 seconds")
       yield* settle
       expect(ends).toEqual([1000, 2000, 7000, 9000])
-    }))
+    })
+  )
 
   it.effect("takes priority and partition from the call's context", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { bulkhead } = yield* setup({ limit: 1 })
       let release = yield* bulkhead.admit!(attempt())
       const order: Array<string> = []
@@ -567,7 +626,8 @@ describe("admit", () => {
         yield* settle
       }
       expect(order).toEqual(["u1 first", "u2", "u1 second", "batch"])
-    }))
+    })
+  )
 
   it("tells users of two tenants apart", () => {
     const of = (tenant: string, user?: string) =>
@@ -578,10 +638,10 @@ describe("admit", () => {
 
 describe("events", () => {
   it.effect("say who waited, who got in and who was turned away, and a throwing sink harms nobody", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const events: Array<Event.PolicyEvent> = []
       const { start, state } = yield* setup({ limit: 1, maxQueue: 1, maxWait: "1 second" })
-      const program = Effect.gen(function*() {
+      const program = Effect.gen(function* () {
         const a = yield* start("a")
         yield* start("b", { priority: "batch" })
         yield* start("c", { priority: "batch" })
@@ -606,7 +666,8 @@ describe("events", () => {
         { type: "bulkhead-rejected", key, reason: "timeout", queued: 0, waitedMs: 1000 }
       ])
       expect(yield* state).toEqual({ active: 1, queued: 0 })
-    }))
+    })
+  )
 })
 
 describe("options", () => {
@@ -626,17 +687,20 @@ describe("options", () => {
   })
 
   it.effect("come from configuration", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.Bulkhead
       expect((yield* bulkhead.snapshot(key)).limit).toBe(7)
-    }).pipe(Effect.provide(
-      Bulkhead.layerConfig({ limit: Config.Int("LIMIT") }).pipe(
-        Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ LIMIT: "7" })))
+    }).pipe(
+      Effect.provide(
+        Bulkhead.layerConfig({ limit: Config.Int("LIMIT") }).pipe(
+          Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ LIMIT: "7" })))
+        )
       )
-    )))
+    )
+  )
 
   it.effect("the noop bounds nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const bulkhead = yield* Bulkhead.Bulkhead
       expect(bulkhead.admit).toBeUndefined()
       expect(yield* bulkhead.protect(Effect.succeed(1), { key })).toBe(1)
@@ -644,5 +708,6 @@ describe("options", () => {
       yield* bulkhead.resize(1)
       expect(yield* bulkhead.snapshot(key)).toMatchObject({ limit: Infinity, active: 0 })
       expect(yield* bulkhead.snapshots).toEqual([])
-    }).pipe(Effect.provide(Bulkhead.layerNoop)))
+    }).pipe(Effect.provide(Bulkhead.layerNoop))
+  )
 })

@@ -26,7 +26,8 @@ const attempt = (bulkhead: Bulkhead.BulkheadService, work: Effect.Effect<void>) 
       Effect.onExitPrimitive(restore(work), () => {
         settle({ _tag: "interrupted", tookMs: 0 })
         return undefined
-      }))
+      })
+    )
   )
 
 type Use = (bulkhead: Bulkhead.BulkheadService, work: Effect.Effect<void>) => Effect.Effect<void, unknown>
@@ -40,39 +41,47 @@ const uses: Record<string, Use> = {
 }
 
 describe.each(Object.entries(uses))("interruption at every operation: %s", (_, use) => {
-  it.each([undefined, 3, 7])("loses nothing, yielding every %s operations", async (yieldEvery) => {
-    let bulkhead: Bulkhead.BulkheadService | undefined
-    let inside = 0
-    let most = 0
-    const work = Effect.suspend(() => {
-      let entered = 0
-      const enter = Effect.sync(() => {
-        entered = 1
-        most = Math.max(most, ++inside)
-      })
-      return Effect.ensuring(Effect.andThen(enter, Effect.sleep("10 millis")), Effect.sync(() => void (inside -= entered)))
-    })
-    const points = await sweep(
-      () => {
-        bulkhead = undefined
-        inside = most = 0
-        return Effect.gen(function*() {
-          bulkhead = yield* Bulkhead.make({ limit: 2, maxQueue: 2, maxWait: "15 millis" })
-          const fibers = yield* Effect.forEach([1, 2, 3, 4, 5, 6], () =>
-            Effect.forkChild(Effect.exit(use(bulkhead!, work))))
-          yield* Fiber.awaitAll(fibers)
+  it.each([undefined, 3, 7])(
+    "loses nothing, yielding every %s operations",
+    async (yieldEvery) => {
+      let bulkhead: Bulkhead.BulkheadService | undefined
+      let inside = 0
+      let most = 0
+      const work = Effect.suspend(() => {
+        let entered = 0
+        const enter = Effect.sync(() => {
+          entered = 1
+          most = Math.max(most, ++inside)
         })
-      },
-      ({ clock, point }) => {
-        if (bulkhead === undefined) return
-        const { active, queued } = Effect.runSync(bulkhead.snapshot(key))
-        expect({ active, queued, inside }, `at point ${point}`).toEqual({ active: 0, queued: 0, inside: 0 })
-        expect(most, `at point ${point}`).toBeLessThanOrEqual(2)
-        expect(Effect.runSync(Effect.exit(bulkhead.protect(Effect.void, { key })))._tag).toBe("Success")
-        expect(clock.sleeping(), `timers at point ${point}`).toBe(0)
-      },
-      yieldEvery === undefined ? {} : { yieldEvery }
-    )
-    expect(points).toBeGreaterThan(40)
-  }, 20_000)
+        return Effect.ensuring(
+          Effect.andThen(enter, Effect.sleep("10 millis")),
+          Effect.sync(() => void (inside -= entered))
+        )
+      })
+      const points = await sweep(
+        () => {
+          bulkhead = undefined
+          inside = most = 0
+          return Effect.gen(function* () {
+            bulkhead = yield* Bulkhead.make({ limit: 2, maxQueue: 2, maxWait: "15 millis" })
+            const fibers = yield* Effect.forEach([1, 2, 3, 4, 5, 6], () =>
+              Effect.forkChild(Effect.exit(use(bulkhead!, work)))
+            )
+            yield* Fiber.awaitAll(fibers)
+          })
+        },
+        ({ clock, point }) => {
+          if (bulkhead === undefined) return
+          const { active, queued } = Effect.runSync(bulkhead.snapshot(key))
+          expect({ active, queued, inside }, `at point ${point}`).toEqual({ active: 0, queued: 0, inside: 0 })
+          expect(most, `at point ${point}`).toBeLessThanOrEqual(2)
+          expect(Effect.runSync(Effect.exit(bulkhead.protect(Effect.void, { key })))._tag).toBe("Success")
+          expect(clock.sleeping(), `timers at point ${point}`).toBe(0)
+        },
+        yieldEvery === undefined ? {} : { yieldEvery }
+      )
+      expect(points).toBeGreaterThan(40)
+    },
+    20_000
+  )
 })

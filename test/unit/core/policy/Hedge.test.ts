@@ -17,7 +17,7 @@ const key = "a/m"
 
 /** A hedge that has seen 100 results of 1 to 100 ms, and has saved up its whole budget. */
 const warm = (options: Hedge.Options = {}) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const hedge = yield* Hedge.make(options)
     const clock = yield* Clock.Clock
     const nowMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
@@ -32,7 +32,10 @@ const attempts = (...of: ReadonlyArray<Effect.Effect<string, string>>) => {
   const make = (attempt: number): Effect.Effect<string, string> => {
     log.push(`start ${attempt}`)
     return Effect.onExit(of[attempt - 1]!, (exit) =>
-      Effect.sync(() => log.push(`${Exit.isSuccess(exit) ? "done" : Cause.hasInterrupts(exit.cause) ? "cut" : "fail"} ${attempt}`)))
+      Effect.sync(() =>
+        log.push(`${Exit.isSuccess(exit) ? "done" : Cause.hasInterrupts(exit.cause) ? "cut" : "fail"} ${attempt}`)
+      )
+    )
   }
   return { log, make }
 }
@@ -43,7 +46,7 @@ const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effec
 
 describe("one call", () => {
   it.effect("a fast first answer starts none", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { delayMs, hedge, snapshot } = yield* warm()
       const before = snapshot().budget
       const { log, make } = attempts(after(delayMs - 5, Effect.succeed("first")), Effect.succeed("second"))
@@ -52,19 +55,21 @@ describe("one call", () => {
       expect(yield* Fiber.join(fiber)).toBe("first")
       expect(log).toEqual(["start 1", "done 1"])
       expect(snapshot().budget).toBe(before)
-    }))
+    })
+  )
 
   it.effect("an answer at once needs no timer", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { hedge } = yield* warm()
       const clock = yield* Clock.Clock
       const noTimers = { ...clock, sleep: (): never => expect.unreachable("a timer was made") }
       const call = Hedge.hedgeWith(hedge, Effect.succeed("first"), { key })
       expect(yield* Effect.provideService(call, Clock.Clock, noTimers)).toBe("first")
-    }))
+    })
+  )
 
   it.effect("a slow first starts a second after the p95, and the first to answer wins", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { delayMs, hedge } = yield* warm()
       expect(delayMs).toBeGreaterThanOrEqual(95)
       expect(delayMs).toBeLessThanOrEqual(95 * 1.085)
@@ -81,10 +86,11 @@ describe("one call", () => {
       yield* settle
       expect(log).toEqual(["start 1", "start 2", "done 2", "cut 1"])
       expect(losers).toMatchObject([{ attempt: 1, tookMs: Math.ceil(delayMs) + 10, exit: { _tag: "Failure" } }])
-    }))
+    })
+  )
 
   it.effect("the winner is never cancelled, also when it is the first", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { delayMs, hedge } = yield* warm()
       const { log, make } = attempts(after(delayMs + 20, Effect.succeed("first")), Effect.never)
       const fiber = yield* fork(Hedge.hedgeWith(hedge, make, { key }))
@@ -92,30 +98,33 @@ describe("one call", () => {
       expect(yield* Fiber.join(fiber)).toBe("first")
       yield* settle
       expect(log).toEqual(["start 1", "start 2", "done 1", "cut 2"])
-    }))
+    })
+  )
 
   it.effect("a failed first starts the next at once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { hedge } = yield* warm()
       const { log, make } = attempts(after(10, Effect.fail("down")), Effect.succeed("second"))
       const fiber = yield* fork(Hedge.hedgeWith(hedge, make, { key }))
       yield* TestClock.adjust(10)
       expect(yield* Fiber.join(fiber)).toBe("second")
       expect(log).toEqual(["start 1", "fail 1", "start 2", "done 2"])
-    }))
+    })
+  )
 
   it.effect("a failed first waits for a second that is under way", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { delayMs, hedge } = yield* warm()
       const { log, make } = attempts(after(delayMs + 10, Effect.fail("down")), after(50, Effect.succeed("second")))
       const fiber = yield* fork(Hedge.hedgeWith(hedge, make, { key }))
       yield* TestClock.adjust("1 second")
       expect(yield* Fiber.join(fiber)).toBe("second")
       expect(log).toEqual(["start 1", "start 2", "fail 1", "done 2"])
-    }))
+    })
+  )
 
   it.effect("all fail: the last error", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { delayMs, hedge } = yield* warm({ maxHedges: 2 })
       const at = (ms: number, error: string) => after(ms, Effect.fail(error))
       // The second fails first, and brings the third.
@@ -124,18 +133,20 @@ describe("one call", () => {
       yield* TestClock.adjust("1 second")
       expect(yield* Effect.flip(Fiber.join(fiber))).toBe("third")
       expect(log).toEqual(["start 1", "start 2", "fail 2", "start 3", "fail 1", "fail 3"])
-    }))
+    })
+  )
 
   it.effect("failing at once, all of them, ends with the last error too", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { hedge } = yield* warm({ maxHedges: 3 })
       const { log, make } = attempts(...["1", "2", "3", "4"].map((error) => Effect.fail(error)))
       expect(yield* Effect.flip(Hedge.hedgeWith(hedge, make, { key }))).toBe("4")
       expect(log.filter((line) => line.startsWith("start"))).toHaveLength(4)
-    }))
+    })
+  )
 
   it.effect("an error that another attempt cannot mend ends the call, and so does a defect", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { hedge } = yield* warm()
       const invalid = new LLMError.InvalidRequestError({ message: "no" })
       let calls = 0
@@ -145,10 +156,11 @@ describe("one call", () => {
       expect(exit).toEqual(Exit.die("bug"))
       yield* Effect.flip(Hedge.hedgeWith(hedge, count(Effect.fail("x")), { key, again: () => false }))
       expect(calls).toBe(3)
-    }))
+    })
+  )
 
   it.effect("cancelling the caller cancels all, and waits for them", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { delayMs, hedge } = yield* warm()
       const slowly = Effect.onInterrupt(Effect.never, () => Effect.sleep(100))
       const { log, make } = attempts(slowly, slowly)
@@ -160,10 +172,11 @@ describe("one call", () => {
       yield* TestClock.adjust(1)
       yield* Fiber.join(stop)
       expect(log).toEqual(["start 1", "start 2", "cut 1", "cut 2"])
-    }))
+    })
+  )
 
   it.effect("an exhausted budget suppresses only the new one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { hedge, nowMs, snapshot } = yield* warm()
       while (hedge.tryStart(key, nowMs()));
       expect(snapshot().budget).toBe(0)
@@ -172,13 +185,19 @@ describe("one call", () => {
       yield* TestClock.adjust("1 second")
       expect(yield* Fiber.join(fiber)).toBe("first")
       expect(log).toEqual(["start 1", "done 1"])
-    }))
+    })
+  )
 
   it.effect("never when quota or spend is short, and nothing is drawn then; a predicate that throws says no", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { hedge, snapshot } = yield* warm()
       const before = snapshot().budget
-      for (const allow of [() => false, (): never => { throw new Error("bug") }]) {
+      for (const allow of [
+        () => false,
+        (): never => {
+          throw new Error("bug")
+        }
+      ]) {
         const { log, make } = attempts(after(500, Effect.succeed("first")), Effect.succeed("second"))
         const fiber = yield* fork(Hedge.hedgeWith(hedge, make, { key, allow }))
         yield* TestClock.adjust("1 second")
@@ -186,10 +205,11 @@ describe("one call", () => {
         expect(log).toEqual(["start 1", "done 1"])
       }
       expect(snapshot().budget).toBe(before)
-    }))
+    })
+  )
 
   it.effect("the answer does not wait for the loser's cleaning up, but the hedge's scope does", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { delayMs, hedge } = yield* Effect.provideService(warm(), Scope.Scope, scope)
       const slowly = Effect.onInterrupt(Effect.never, () => Effect.sleep("10 seconds"))
@@ -203,10 +223,11 @@ describe("one call", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(closing)
       expect(log).toContain("cut 1")
-    }))
+    })
+  )
 
   it.effect("nothing is hedged before the key is warmed up", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hedge = yield* Hedge.make({ minSamples: 3 })
       const slow = attempts(after(100, Effect.succeed("first")), Effect.succeed("second"))
       for (let i = 0; i < 3; i++) {
@@ -218,10 +239,11 @@ describe("one call", () => {
       expect(slow.log.filter((line) => line === "start 2")).toEqual([])
       expect(hedge.delayMs(key, 3000)).toBeGreaterThanOrEqual(100)
       expect(yield* Effect.flip(Hedge.hedgeWith(hedge, Effect.fail("down"), { key: "other" }))).toBe("down")
-    }))
+    })
+  )
 
   it.effect("events say what was started, what won and what lost; bugs of observers harm nobody", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { delayMs, hedge } = yield* warm()
       const events: Array<Event.PolicyEvent> = []
       const { make } = attempts(Effect.never, after(10, Effect.succeed("second")))
@@ -231,10 +253,12 @@ describe("one call", () => {
           throw new Error("bug")
         }
       })
-      const fiber = yield* fork(Effect.provideService(call, Event.EventSink, (event) => {
-        events.push(event)
-        throw new Error("bug")
-      }))
+      const fiber = yield* fork(
+        Effect.provideService(call, Event.EventSink, (event) => {
+          events.push(event)
+          throw new Error("bug")
+        })
+      )
       yield* TestClock.adjust("1 second")
       expect(yield* Fiber.join(fiber)).toBe("second")
       const afterMs = Math.ceil(delayMs)
@@ -243,52 +267,60 @@ describe("one call", () => {
         { type: "hedge-won", key, attempt: 2, tookMs: 10 },
         { type: "hedge-lost", key, attempt: 1, tookMs: afterMs + 10 }
       ])
-    }))
+    })
+  )
 
   it.effect("through the service in the context, and without one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const use = Effect.all([
         Effect.succeed(1).pipe(Hedge.hedge({ key })),
         Hedge.hedge((attempt) => Effect.succeed(attempt), { key })
       ])
       expect(yield* Effect.provide(use, Hedge.layer())).toEqual([1, 1])
       expect(yield* Effect.provide(use, Hedge.layerNoop)).toEqual([1, 1])
-    }))
+    })
+  )
 })
 
 describe("interruption at every operation", () => {
-  it.each([undefined, 3, 7])("leaves no attempt and no timer, yielding every %s operations", async (yieldEvery) => {
-    let running = 0
-    let losers = 0
-    const points = await sweep(
-      () => {
-        running = losers = 0
-        const work = <A>(ms: number, effect: Effect.Effect<A, string>) =>
-          Effect.acquireUseRelease(
-            Effect.sync(() => void running++),
-            () => Effect.andThen(Effect.sleep(ms), effect),
-            () => Effect.sync(() => void running--)
+  it.each([undefined, 3, 7])(
+    "leaves no attempt and no timer, yielding every %s operations",
+    async (yieldEvery) => {
+      let running = 0
+      let losers = 0
+      const points = await sweep(
+        () => {
+          running = losers = 0
+          const work = <A>(ms: number, effect: Effect.Effect<A, string>) =>
+            Effect.acquireUseRelease(
+              Effect.sync(() => void running++),
+              () => Effect.andThen(Effect.sleep(ms), effect),
+              () => Effect.sync(() => void running--)
+            )
+          const of = [work(500, Effect.succeed("a")), work(30, Effect.fail("b")), work(40, Effect.succeed("c"))]
+          return Effect.scoped(
+            Effect.gen(function* () {
+              const { hedge } = yield* warm({ maxHedges: 2 })
+              return yield* Hedge.hedgeWith(hedge, (attempt) => of[attempt - 1]!, { key, onLoser: () => losers++ })
+            })
           )
-        const of = [work(500, Effect.succeed("a")), work(30, Effect.fail("b")), work(40, Effect.succeed("c"))]
-        return Effect.scoped(Effect.gen(function*() {
-          const { hedge } = yield* warm({ maxHedges: 2 })
-          return yield* Hedge.hedgeWith(hedge, (attempt) => of[attempt - 1]!, { key, onLoser: () => losers++ })
-        }))
-      },
-      ({ clock, exit, point }) => {
-        expect(running, `attempts at point ${point}`).toBe(0)
-        expect(clock.sleeping(), `timers at point ${point}`).toBe(0)
-        if (yieldEvery === undefined && exit._tag === "Success") expect([exit.value, losers]).toEqual(["c", 1])
-      },
-      yieldEvery === undefined ? {} : { yieldEvery }
-    )
-    expect(points).toBeGreaterThan(20)
-  }, 20_000)
+        },
+        ({ clock, exit, point }) => {
+          expect(running, `attempts at point ${point}`).toBe(0)
+          expect(clock.sleeping(), `timers at point ${point}`).toBe(0)
+          if (yieldEvery === undefined && exit._tag === "Success") expect([exit.value, losers]).toEqual(["c", 1])
+        },
+        yieldEvery === undefined ? {} : { yieldEvery }
+      )
+      expect(points).toBeGreaterThan(20)
+    },
+    20_000
+  )
 })
 
 describe("what is learned", () => {
   it.effect("a loser that ran longer than the delay counts as at least so long, or the delay would sink", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { delayMs, hedge, nowMs } = yield* warm({ burst: 1_000, budget: 1 })
       for (let i = 0; i < 50; i++) {
         const { make } = attempts(Effect.never, Effect.succeed("second"))
@@ -297,17 +329,19 @@ describe("what is learned", () => {
         yield* Fiber.join(fiber)
       }
       expect(hedge.delayMs(key, nowMs())).toBeGreaterThanOrEqual(delayMs)
-    }))
+    })
+  )
 
   it.effect("floor and ceiling bound the delay", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const low = yield* warm({ maxDelay: "50 millis" })
       const high = yield* warm({ minDelay: "3 seconds" })
       expect([low.delayMs, high.delayMs]).toEqual([50, 3000])
-    }))
+    })
+  )
 
   it.effect("an old measurement fades, and a key that was idle for long starts anew", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hedge = yield* Hedge.make({ halfLife: "1 minute", idleTimeToLive: "1 hour" })
       for (let i = 0; i < 100; i++) hedge.observe(key, 1000, 0)
       for (let i = 0; i < 100; i++) hedge.observe(key, 10, 600_000)
@@ -316,10 +350,11 @@ describe("what is learned", () => {
       // Three half-lives leave 12.5 of 100: too few.
       expect(hedge.delayMs(key, 600_000 + 180_000)).toBeUndefined()
       expect(hedge.snapshot(key, 600_000 + 3_600_001)).toEqual({ key, samples: 0, budget: 0 })
-    }))
+    })
+  )
 
   it.effect("at most one extra call in twenty, from the very first", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hedge = yield* Hedge.make()
       let started = 0
       for (let calls = 1; calls <= 10_000; calls++) {
@@ -330,16 +365,19 @@ describe("what is learned", () => {
       expect(started).toBe(500)
       for (let i = 0; i < 100_000; i++) hedge.onCall(key, 10_000)
       expect(hedge.snapshot(key, 10_000).budget).toBe(10)
-    }))
+    })
+  )
 
   it.effect("200,000 keys leave no more behind than maxKeys", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hedge = yield* Hedge.make({ maxKeys: 100 })
       for (let i = 0; i < 200_000; i++) hedge.onCall(`key-${i}`, i)
       let known = 0
-      for (let i = 0; i < 200_000; i++) if (hedge.snapshot(`key-${i}`, 200_000).samples + hedge.snapshot(`key-${i}`, 200_000).budget > 0) known++
+      for (let i = 0; i < 200_000; i++)
+        if (hedge.snapshot(`key-${i}`, 200_000).samples + hedge.snapshot(`key-${i}`, 200_000).budget > 0) known++
       expect(known).toBeLessThanOrEqual(100)
-    }))
+    })
+  )
 })
 
 describe("options", () => {
@@ -364,11 +402,14 @@ describe("options", () => {
   })
 
   it.effect("come from configuration", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       expect((yield* Hedge.Hedge).maxHedges).toBe(3)
-    }).pipe(Effect.provide(
-      Hedge.layerConfig({ maxHedges: Config.Int("HEDGES") }).pipe(
-        Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ HEDGES: "3" })))
+    }).pipe(
+      Effect.provide(
+        Hedge.layerConfig({ maxHedges: Config.Int("HEDGES") }).pipe(
+          Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ HEDGES: "3" })))
+        )
       )
-    )))
+    )
+  )
 })

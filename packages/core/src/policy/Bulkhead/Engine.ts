@@ -70,12 +70,14 @@ class Line extends Compartment<Ticket> {
 const lineIsFull = { _tag: "LineIsFull" }
 
 const emptyKey = Effect.suspend(() =>
-  Effect.fail(withoutStack(() =>
-    new InvalidRequestError({ message: "The key of a bulkhead must not be empty.", parameter: "key" })
-  ))
+  Effect.fail(
+    withoutStack(
+      () => new InvalidRequestError({ message: "The key of a bulkhead must not be empty.", parameter: "key" })
+    )
+  )
 )
 
-const levelOf = (priority: Priority | undefined): number => priority === "batch" ? 0 : 1
+const levelOf = (priority: Priority | undefined): number => (priority === "batch" ? 0 : 1)
 
 const callFields = (call: AttemptCall | undefined) =>
   call === undefined ? undefined : { requestId: call.requestId, attempt: call.attempt }
@@ -108,7 +110,7 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
 
   const lineOf = (key: string): Line => {
     let line = lines.get(key)
-    if (line === undefined) lines.set(key, line = new Line(key, limitOf(key), settings.queue))
+    if (line === undefined) lines.set(key, (line = new Line(key, limitOf(key), settings.queue)))
     return line
   }
 
@@ -194,7 +196,8 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
       const waitedMs = nowMs - place.sinceMs
       ticket.held = line
       deliver(ticket, () =>
-        emit(ticket.fiber!, () => ({ type: "bulkhead-waited", key: line.key, waitedMs, ...callFields(ticket.call) })))
+        emit(ticket.fiber!, () => ({ type: "bulkhead-waited", key: line.key, waitedMs, ...callFields(ticket.call) }))
+      )
     }
     if (line.queued === 0) disarm(line)
   }
@@ -245,29 +248,31 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
     granted: Effect.Effect<A>,
     again: Effect.Effect<A, BulkheadFullError>
   ): Effect.Effect<A, BulkheadFullError> =>
-    Effect.interruptible(Effect.callback<A, BulkheadFullError>((resume) => {
-      const fiber = Fiber.getCurrent()!
-      const line = lineOf(key)
-      if (line.active < line.limit) return resume(again)
-      const nowMs = now()
-      const deadlineMs = Math.min(nowMs + maxWaitMs, options.deadlineMs)
-      if (deadlineMs <= nowMs) {
-        return resume(reject(fiber, line, options.deadlineMs <= nowMs ? "timeout" : "full", ticket.call))
-      }
-      if (line.queued >= maxQueue) {
-        const victim = maxQueue === 0 ? undefined : line.queue.givesWay(options.priority, options.partition)
-        if (victim === undefined) return resume(reject(fiber, line, "full", ticket.call))
-        turnAwayFor(line, victim, nowMs)
-      }
-      ticket.fiber = fiber
-      ticket.resume = (error) => resume(error === undefined ? granted : Exit.fail(error))
-      ticket.queue = line
-      ticket.place = line.queue.push(ticket, { ...options, deadlineMs, sinceMs: nowMs })
-      arm(line, fiber.context, nowMs)
-      const { queued } = line
-      emit(fiber, () => ({ type: "bulkhead-queued", key, queued, ...callFields(ticket.call) }))
-      return Effect.sync(() => giveBack(ticket))
-    }))
+    Effect.interruptible(
+      Effect.callback<A, BulkheadFullError>((resume) => {
+        const fiber = Fiber.getCurrent()!
+        const line = lineOf(key)
+        if (line.active < line.limit) return resume(again)
+        const nowMs = now()
+        const deadlineMs = Math.min(nowMs + maxWaitMs, options.deadlineMs)
+        if (deadlineMs <= nowMs) {
+          return resume(reject(fiber, line, options.deadlineMs <= nowMs ? "timeout" : "full", ticket.call))
+        }
+        if (line.queued >= maxQueue) {
+          const victim = maxQueue === 0 ? undefined : line.queue.givesWay(options.priority, options.partition)
+          if (victim === undefined) return resume(reject(fiber, line, "full", ticket.call))
+          turnAwayFor(line, victim, nowMs)
+        }
+        ticket.fiber = fiber
+        ticket.resume = (error) => resume(error === undefined ? granted : Exit.fail(error))
+        ticket.queue = line
+        ticket.place = line.queue.push(ticket, { ...options, deadlineMs, sinceMs: nowMs })
+        arm(line, fiber.context, nowMs)
+        const { queued } = line
+        emit(fiber, () => ({ type: "bulkhead-queued", key, queued, ...callFields(ticket.call) }))
+        return Effect.sync(() => giveBack(ticket))
+      })
+    )
 
   const turnAwayFor = (line: Line, victim: Place<Ticket>, nowMs: number): void => {
     turnAway(line, victim, "displaced", nowMs)
@@ -311,20 +316,23 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
   ): Stream.Stream<A, E | Rejection, R> => {
     const { key } = options
     if (key === "") return Stream.fromEffect(emptyKey)
-    return Stream.fromChannel(Channel.fromTransform((upstream, scope) => {
-      const ticket = new Ticket()
-      const release = (): undefined => giveBack(ticket) as undefined
-      const open = Effect.suspend(() => Channel.toTransform(Stream.toChannel(self))(upstream, scope))
-      const begin = Effect.suspend(() =>
-        enter(ticket, key) ? open : Effect.andThen(enterLater(ticket, options), open)
-      )
-      return Effect.andThen(
-        Scope.addFinalizer(scope, Effect.sync(release)),
-        // The end of the stream gives the slot back at once, however long the scope around it lives on.
-        Effect.map(begin, (pull) =>
-          Effect.onExitPrimitive(pull, (exit) => exit._tag === "Failure" ? release() : undefined))
-      )
-    }))
+    return Stream.fromChannel(
+      Channel.fromTransform((upstream, scope) => {
+        const ticket = new Ticket()
+        const release = (): undefined => giveBack(ticket) as undefined
+        const open = Effect.suspend(() => Channel.toTransform(Stream.toChannel(self))(upstream, scope))
+        const begin = Effect.suspend(() =>
+          enter(ticket, key) ? open : Effect.andThen(enterLater(ticket, options), open)
+        )
+        return Effect.andThen(
+          Scope.addFinalizer(scope, Effect.sync(release)),
+          // The end of the stream gives the slot back at once, however long the scope around it lives on.
+          Effect.map(begin, (pull) =>
+            Effect.onExitPrimitive(pull, (exit) => (exit._tag === "Failure" ? release() : undefined))
+          )
+        )
+      })
+    )
   }
 
   /**
@@ -380,4 +388,3 @@ export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
 
   return { admit, protect, protectStream, resize, snapshot, keys: () => Array.from(lines.keys()) }
 }
-

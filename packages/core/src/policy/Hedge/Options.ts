@@ -5,7 +5,15 @@ import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HedgeSettings } from "../../internal/hedgeState.ts"
-import { type Check, inRange, millisOf, optionError, positiveDuration, validate, wholeInRange } from "../../internal/options.ts"
+import {
+  type Check,
+  inRange,
+  millisOf,
+  optionError,
+  positiveDuration,
+  validate,
+  wholeInRange
+} from "../../internal/options.ts"
 
 export interface Options {
   /** The quantile of recent times to a first result after which another attempt is made, from 0.5 to 0.999. Default 0.95. */
