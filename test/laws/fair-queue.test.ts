@@ -106,13 +106,15 @@ describe("the fair queue", () => {
             late.forEach((entry) => model.remove(entry))
             const gone: Array<Entry> = []
             for (let p = queue.removeExpired(nowMs); p !== undefined; p = queue.removeExpired(nowMs)) gone.push(p.value)
-            expect(gone.map((entry) => entry.id).sort()).toEqual(late.map((entry) => entry.id).sort())
+            expect(gone.map((entry) => entry.id).sort((a, b) => a - b)).toEqual(
+              late.map((entry) => entry.id).sort((a, b) => a - b)
+            )
           }
           expect(queue.size).toBe(model.entries.length)
           expect(queue.nextDeadlineMs).toBe(Math.min(Infinity, ...model.entries.map((entry) => entry.deadlineMs)))
           const sums = new Map<string, number>()
           for (const { partition } of model.entries) sums.set(partition, (sums.get(partition) ?? 0) + 1)
-          expect(new Map(Array.from(queue.partitions()).toSorted())).toEqual(new Map(Array.from(sums).toSorted()))
+          expect(queue.partitions()).toEqual(sums)
         })
         // Nothing stays behind, and nobody is forgotten.
         let left = 0
