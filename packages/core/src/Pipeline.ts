@@ -4,6 +4,7 @@
  * ```text
  *  0 observe      the call gets its id, its deadline and, if somebody listens, its span
  *  1 check        the request is checked field by field, before anything is sent or paid
+ *    context      and made to fit the first target's window (each further target's, when it is asked)
  *  2 cache        an earlier answer, or one that is on its way
  *  3 budget       the worst case is reserved in every scope
  *  4 plan         targets in order: retry, fail over, continue, all from one number of attempts
@@ -17,7 +18,8 @@
  *  7 observe      the span is closed, the event sent
  * ```
  *
- * Why this order: a hit in the cache must cost nothing, so the cache stands before the budget. The budget covers all
+ * Why this order: what the cache keys and the budget pays for is what is sent, so the prompt is fitted before
+ * them; each further target fits it when its attempt begins, as its outermost admission. a hit in the cache must cost nothing, so the cache stands before the budget. The budget covers all
  * attempts, so it stands around the plan. The breaker counts attempts, not calls, so that a retry which rescues a call
  * does not hide the failure it met; it stands before quota and bulkhead, so that a call to a broken target takes
  * neither tokens nor a slot. The timeout stands inside the bulkhead: waiting for a slot is not the provider's fault.
@@ -28,6 +30,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type { Admit } from "./domain/Attempt.ts"
@@ -56,12 +59,14 @@ import { Providers, type Registry } from "./LLMProvider.ts"
 import type { LLMService } from "./LLM.ts"
 import * as Observer from "./observe/Observer.ts"
 import type { CallObserver } from "./domain/Observer.ts"
+import { Fitting } from "./plan/Fitting.ts"
 import { nowMs, type PlanSettings, type PlanTarget, Run } from "./plan/Run.ts"
 import { runStream } from "./plan/StreamPlan.ts"
 import { runWhole } from "./plan/WholePlan.ts"
 import { Budget, type BudgetService } from "./policy/Budget.ts"
 import { Bulkhead } from "./policy/Bulkhead.ts"
 import { CircuitBreaker } from "./policy/CircuitBreaker.ts"
+import { ContextWindow, type ContextWindowService } from "./policy/ContextWindow.ts"
 import { Ledger, type LedgerService } from "./policy/Ledger.ts"
 import { Pricing } from "./policy/Pricing.ts"
 import { ResponseCache } from "./policy/ResponseCache.ts"
@@ -70,6 +75,7 @@ import { Hedge } from "./policy/Hedge.ts"
 import * as Retry from "./policy/Retry.ts"
 import * as RetryBudget from "./policy/RetryBudget.ts"
 import * as Timeout from "./policy/Timeout.ts"
+import { SemanticCache } from "./policy/SemanticCache.ts"
 import { TokenQuota } from "./policy/TokenQuota.ts"
 
 /** What the plan and the checks need to know. Policies with state of their own come as Layers. */
@@ -95,7 +101,7 @@ export interface PipelineOptions {
 }
 
 /** The services the pipeline is built from. Leaving one out is a compile error; a Noop is a choice one can see. */
-export type PipelineServices = Providers | CircuitBreaker | TokenQuota | Bulkhead | Hedge | ResponseCache | Budget | Pricing | Ledger
+export type PipelineServices = Providers | ContextWindow | CircuitBreaker | TokenQuota | Bulkhead | Hedge | ResponseCache | Budget | Pricing | Ledger
 
 const streamPolicies: ReadonlyArray<StreamPolicy> = ["fail", "continue", "buffer"]
 
@@ -106,6 +112,7 @@ interface Assembled {
   readonly settings: PlanSettings
   readonly timeouts: Timeout.Limits
   readonly targets: ReadonlyArray<PlanTarget>
+  readonly context: ContextWindowService | undefined
   readonly cache: CacheAround | undefined
   readonly reserve: BudgetService["reserve"]
   readonly maxPromptCharacters: number
@@ -140,11 +147,14 @@ export const make = (
 const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.ConfigError, PipelineServices> =>
   Effect.gen(function*() {
     const registry = yield* Providers
+    const context = yield* ContextWindow
     const breaker = yield* CircuitBreaker
     const quota = yield* TokenQuota
     const bulkhead = yield* Bulkhead
     const hedge = yield* Hedge
     const cache = yield* ResponseCache
+    // Opt-in: an answer to another question is a choice that a program makes by giving its Layer.
+    const semantic = Option.getOrUndefined(yield* Effect.serviceOption(SemanticCache))
     const budget = yield* Budget
     const { prices } = yield* Pricing
     const ledger = yield* Ledger
@@ -191,11 +201,14 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
         prices,
         dynamic
       },
-      cache: cache.around,
+      cache: nested(cache.around, semantic?.around),
+      context: context.enabled ? context : undefined,
       reserve: accounted(budget.reserve, ledger.record),
       maxPromptCharacters: options.maxPromptCharacters ?? 10_000_000,
       path: [
+        { step: "context", setting: context.enabled ? "on" : "off" },
         { step: "cache", setting: cache.around === undefined ? "off" : "on" },
+        ...(semantic?.around === undefined ? [] : [{ step: "semantic cache", setting: "on" }]),
         { step: "budget", setting: budget.reserve === undefined ? "off" : "on" },
         { step: "ledger", setting: ledger.record === undefined ? "off" : "on" },
         { step: "retry", setting: describeRetry(retry) },
@@ -208,6 +221,13 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
       nextId: () => `${prefix}-${(calls++).toString(36)}`
     }
   })
+
+/** An exact answer costs less than a similar one, and is better: the first cache is asked first. */
+const nested = (outer: CacheAround | undefined, inner: CacheAround | undefined): CacheAround | undefined =>
+  outer === undefined || inner === undefined ? outer ?? inner : {
+    generate: (call, run) => outer.generate(call, inner.generate(call, run)),
+    stream: (call, run) => outer.stream(call, inner.stream(call, run))
+  }
 
 /** Runs a constructor that throws a `ConfigError`. */
 const checked = <A>(build: () => A): Effect.Effect<A, Config.ConfigError> =>
@@ -331,6 +351,18 @@ const begin = (
     targets: resolved.targets.map((target) => target.id),
     maxAttempts: resolved.maxAttempts
   })
+  const { context } = assembled
+  // An embedding has no conversation to drop anything of.
+  const fitting = context === undefined || operation === "embed"
+    ? undefined
+    : new Fitting({
+      context,
+      requestId: resolved.requestId,
+      targets: resolved.targets,
+      observer,
+      clock,
+      totalMs: resolved.totalMs
+    })
   return new Run({
     operation,
     requestId: resolved.requestId,
@@ -341,7 +373,10 @@ const begin = (
       maxAttempts: resolved.maxAttempts,
       retries: assembled.settings.retry.retries
     },
-    settings: assembled.settings,
+    settings: fitting === undefined
+      ? assembled.settings
+      : { ...assembled.settings, admits: [fitting.admit, ...assembled.settings.admits] },
+    fitting,
     clock,
     totalMs: resolved.totalMs,
     observer
@@ -459,15 +494,20 @@ const around = (
   planned: Effect.Effect<LLMResponse, LLMError>,
   answerOf: (answer: LLMResponse) => Answer
 ): Effect.Effect<LLMResponse, LLMError> => {
-  const budgeted = assembled.reserve === undefined
-    ? planned
-    : withBudget(assembled.reserve, run, request, planned)
-  const cached = assembled.cache === undefined
-    ? budgeted
-    : assembled.cache.generate(
-      cacheCall(run, request, controls),
-      budgeted
-    )
+  const paid = (request: ProviderRequest): Effect.Effect<LLMResponse, LLMError> => {
+    const budgeted = assembled.reserve === undefined
+      ? planned
+      : withBudget(assembled.reserve, run, request, planned)
+    return assembled.cache === undefined
+      ? budgeted
+      : assembled.cache.generate(
+        cacheCall(run, request, controls),
+        budgeted
+      )
+  }
+  // Cache and budget see what the first target would get.
+  const { fitting } = run.options
+  const cached = fitting === undefined ? paid(request) : Effect.flatMap(fitting.first(request), paid)
   const observer = run.options.observer
   return observer === undefined ? cached : Effect.onExitPrimitive(cached, (exit) => {
     observeEnd(observer, run, exit, Exit.isSuccess(exit) ? answerOf(exit.value) : undefined)
@@ -499,10 +539,14 @@ const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLM
     }))
     const first = requestFor(run.options.targets[0]!)
     const { cache, reserve } = assembled
-    const budgeted = reserve === undefined ? planned : budgetedStream(reserve, run, first, planned)
-    const cached = cache === undefined
-      ? budgeted
-      : cache.stream({ ...cacheCall(run, first, options.cache), streamPolicy: policy }, budgeted)
+    const paid = (first: ProviderRequest): Stream.Stream<LLMStreamPart, LLMError> => {
+      const budgeted = reserve === undefined ? planned : budgetedStream(reserve, run, first, planned)
+      return cache === undefined
+        ? budgeted
+        : cache.stream({ ...cacheCall(run, first, options.cache), streamPolicy: policy }, budgeted)
+    }
+    const { fitting } = run.options
+    const cached = fitting === undefined ? paid(first) : Stream.unwrap(Effect.map(fitting.first(first), paid))
     const observer = run.options.observer
     return Effect.succeed(
       observer === undefined

@@ -153,6 +153,6 @@ export const nearMiss = (question: string, known: string): NearMiss | undefined 
   if (!sameSet(a.quoted, b.quoted)) return "quoted"
   if (!namesWithin(a.names, b.tokens) || !namesWithin(b.names, a.tokens)) return "names"
   if (opposed(a, b)) return "opposites"
-  if (turned(a.matter, b.matter) || (a.numbers.length > 1 && a.numbers.join() !== b.numbers.join())) return "order"
+  if (turned(a.matter, b.matter) || turned(a.numbers, b.numbers) || turned(a.units, b.units)) return "order"
   return differ(a.matter, b.matter) ? "words" : undefined
 }

@@ -59,7 +59,8 @@ import { Engine } from "./ResponseCache/Engine.ts"
 import { type Options, resolve } from "./ResponseCache/Options.ts"
 
 export type { CacheAround, CacheCall, CacheControls, Cached } from "../domain/Cache.ts"
-export { defaults, isDeterministic, type Options } from "./ResponseCache/Options.ts"
+export { isDeterministic } from "../internal/cacheable.ts"
+export { defaults, type Options } from "./ResponseCache/Options.ts"
 
 /** What a cache has done since it was made, and what it holds. */
 export interface Stats {

@@ -14,6 +14,7 @@ import type { LLMResponse, LLMStreamPart } from "../../domain/Call.ts"
 import type { CacheMiss, CacheStoreFailed, PolicyEvent } from "../../domain/Event.ts"
 import type { Usage } from "../../domain/Usage.ts"
 import { DeadlineExceededError, type LLMError } from "../../errors/LLMError.ts"
+import { asks } from "../../internal/cacheable.ts"
 import { controlsOf, type Controls } from "../../internal/cacheControls.ts"
 import { exactKey } from "../../internal/cacheKey.ts"
 import { emit } from "../../internal/emit.ts"
@@ -186,17 +187,9 @@ export class Engine implements CacheAround {
   private askOf(call: CacheCall, fiber: Fiber.Fiber<unknown, unknown>) {
     const controls = controlsOf(call.context.tenant, call.controls)
     if ("_tag" in controls) return controls
-    if (!this.cacheable(call)) return undefined
+    if (!asks(this.options.cacheable, call)) return undefined
     const key = exactKey(call, controls.namespace)
     return key === undefined ? undefined : { call, key, controls, fiber }
-  }
-
-  private cacheable(call: CacheCall): boolean {
-    try {
-      return this.options.cacheable(call)
-    } catch {
-      return false
-    }
   }
 
   // --- reading ------------------------------------------------------------------------------------------------------

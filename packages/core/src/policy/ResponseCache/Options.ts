@@ -6,12 +6,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { CacheCall } from "../../domain/Cache.ts"
 import type { Usage } from "../../domain/Usage.ts"
+import { isDeterministic } from "../../internal/cacheable.ts"
 import { millisOf, positiveDuration, validate, wholeInRange } from "../../internal/options.ts"
 
 export interface Options {
   /** How long an answer is kept. Default 1 hour. */
   readonly ttl?: Duration.Input
-  /** Which requests are cached. Default: {@link isDeterministic}. One that throws says no. */
+  /** Which requests are cached. Default: `isDeterministic`. A predicate that throws says no. */
   readonly cacheable?: (call: CacheCall) => boolean
   /** A larger answer, in bytes of its JSON, is handed on and not kept. Default 5 MiB. */
   readonly maxEntryBytes?: number
@@ -24,10 +25,6 @@ export interface Options {
   /** What a usage at a target would have cost, in whole nano-dollars, for `Stats.savedNanoDollars`. */
   readonly price?: (usage: Usage, target: string) => bigint | undefined
 }
-
-/** Only requests that are meant to have one answer: with a temperature of 0, or a seed. */
-export const isDeterministic = (call: CacheCall): boolean =>
-  call.request.temperature === 0 || call.request.seed !== undefined
 
 /** Every default, by the name of its option. */
 export const defaults = {
