@@ -30,6 +30,7 @@ import * as Pipeline from "./Pipeline.ts"
 import * as Budget from "./policy/Budget.ts"
 import * as Bulkhead from "./policy/Bulkhead.ts"
 import * as CircuitBreaker from "./policy/CircuitBreaker.ts"
+import * as ContextWindow from "./policy/ContextWindow.ts"
 import * as Hedge from "./policy/Hedge.ts"
 import * as Ledger from "./policy/Ledger.ts"
 import * as Pricing from "./policy/Pricing.ts"
@@ -120,6 +121,7 @@ export const layerPolicies = (
     Bulkhead.layerNoop,
     Hedge.layerNoop,
   Hedge.layerNoop,
+    ContextWindow.layerNoop,
     ResponseCache.layerNoop,
     Budget.layerNoop,
     Pricing.layerNoop,
@@ -132,6 +134,7 @@ export const layerNoPolicies: Layer.Layer<Exclude<Pipeline.PipelineServices, Pro
   TokenQuota.layerNoop,
   Bulkhead.layerNoop,
   Hedge.layerNoop,
+  ContextWindow.layerNoop,
   ResponseCache.layerNoop,
   Budget.layerNoop,
   Pricing.layerNoop,

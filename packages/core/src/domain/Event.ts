@@ -80,6 +80,33 @@ export interface MalformedEvent {
   readonly inARow: number
 }
 
+/** A prompt was made to fit a target's window. */
+export interface ContextFitted extends OfRequest {
+  readonly type: "context-fitted"
+  /** `provider/model` */
+  readonly target: string
+  /** Prompt and answer together, in tokens. */
+  readonly window: number
+  /** Tokens of the prompt that is sent. */
+  readonly inputTokens: number
+  readonly droppedMessages: number
+  /** Estimated. */
+  readonly droppedTokens: number
+  readonly compactedCharacters: number
+  /** Whether what was dropped has a summary in its place. */
+  readonly summary: "none" | "added" | "failed"
+}
+
+/** A provider said that the prompt did not fit: the next attempt at the target sends a smaller one. */
+export interface ContextRepaired extends OfRequest {
+  readonly type: "context-repaired"
+  /** `provider/model` */
+  readonly target: string
+  readonly droppedMessages: number
+  /** The largest answer asked for now, where the request names one. */
+  readonly maxTokens?: number
+}
+
 export interface RequestFinished extends OfRequest {
   readonly type: "request-finished"
   readonly outcome: "success" | "failure" | "interrupted"
@@ -403,6 +430,8 @@ export type PolicyEvent =
   | StreamCommitted
   | StreamContinued
   | MalformedEvent
+  | ContextFitted
+  | ContextRepaired
   | RequestFinished
   | CircuitChanged
   | CircuitRejected

@@ -50,6 +50,10 @@ export const next = (rules: PlanRules, state: PlanState, error: AttemptError): N
   return { repeat: state.retried < rules.retries && left > keptBack, failover }
 }
 
+/** Whether there is an attempt that no untried target needs: one that a changed request may use at the same target. */
+export const hasSpare = (rules: PlanRules, state: PlanState): boolean =>
+  rules.maxAttempts - state.attempts > rules.targets - state.target - 1
+
 /** The state after an attempt at `target` was started. */
 export const started = (state: PlanState, target: number): PlanState => ({
   target,

@@ -70,13 +70,13 @@ export const totalTimeout = (run: Run, active: ActiveAttempt, limitMs: number): 
 export const runAttempt = <A extends { readonly usage: Usage; readonly model?: string }>(
   run: Run,
   active: ActiveAttempt,
-  send: Effect.Effect<A, AttemptError>
+  send: () => Effect.Effect<A, AttemptError>
 ): Effect.Effect<A, AttemptError> => {
   const bounded = Effect.suspend(() => {
     const limitMs = attemptLimitMs(run, active, "whole")
     if (limitMs <= 0) return Effect.fail(run.deadlineExceeded())
     active.sent = true
-    const traced = active.observer === undefined ? send : active.observer.within(send)
+    const traced = active.observer === undefined ? send() : active.observer.within(send())
     return timeLimit(traced, limitMs, () => Effect.fail(totalTimeout(run, active, limitMs)))
   })
   const admitted = run.options.settings.admits.length === 0

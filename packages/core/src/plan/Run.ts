@@ -24,6 +24,7 @@ import { isUnknown } from "../internal/billing.ts"
 import * as Plan from "../internal/plan.ts"
 import { modeOf } from "../internal/worstCase.ts"
 import type { Provider } from "../LLMProvider.ts"
+import type { Fitting } from "./Fitting.ts"
 import type { DynamicTimeout } from "../policy/DynamicTimeout.ts"
 import type { HedgeService } from "../policy/Hedge.ts"
 import * as Retry from "../policy/Retry.ts"
@@ -67,6 +68,8 @@ export interface RunOptions {
   readonly targets: ReadonlyArray<PlanTarget>
   readonly rules: Plan.PlanRules
   readonly settings: PlanSettings
+  /** Answers a provider's `ContextLengthError` with a smaller request, if it can. */
+  readonly fitting: Fitting | undefined
   readonly clock: Clock.Clock
   /** Milliseconds for the whole call; `Infinity` for no limit. */
   readonly totalMs: number
@@ -292,10 +295,18 @@ export class Run {
    * target to ask; fails with the error of the whole call. With `preferNext`, another target goes before a retry.
    */
   afterFailure(error: AttemptError, preferNext = false): Effect.Effect<number, LLMError> {
+    if (this.repaired(error)) return Effect.succeed(this.state.target)
     const { failover, repeat } = Plan.next(this.options.rules, this.state, error)
     const instead = (): Effect.Effect<number, LLMError> =>
       failover === undefined ? Effect.fail(this.finalError(error)) : this.failOver(failover, error)
     return !repeat || (preferNext && failover !== undefined) ? instead() : this.retry(error, instead)
+  }
+
+  /** Whether the same target gets a smaller request, in an attempt that no other target needs. */
+  private repaired(error: AttemptError): boolean {
+    const { fitting, rules, targets } = this.options
+    return fitting !== undefined && error._tag === "ContextLengthError" && Plan.hasSpare(rules, this.state) &&
+      fitting.repair(targets[this.state.target]!.id, error)
   }
 
   /** Whether the call has another attempt at all. */

@@ -254,7 +254,7 @@ class StreamRun {
         if (totalMs <= 0) return Effect.fail(run.deadlineExceeded())
         active.sent = true
         open.watch = this.watchFor(active, totalMs)
-        open.upstream = connect(target.provider.stream(request), open.scope, active)
+        open.upstream = connect(target.provider.stream(active.call.request as ProviderRequest), open.scope, active)
         open.next = open.watch.runTo(open.upstream, (exit) => this.pulled(open, exit))
         return Effect.succeed(open)
       })

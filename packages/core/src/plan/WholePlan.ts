@@ -32,7 +32,7 @@ export const runWhole = <
     const target = run.options.targets[index]!
     const request = requestFor(target)
     const active = run.begin(index, request, hedge)
-    return Effect.matchCauseEffect(runAttempt(run, active, send(target.provider, request)), {
+    return Effect.matchCauseEffect(runAttempt(run, active, () => send(target.provider, active.call.request as Request)), {
       onSuccess: (value) => Effect.succeed({ value, target }),
       onFailure: (cause) => {
         const error = errorOf(cause)
