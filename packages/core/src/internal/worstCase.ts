@@ -16,11 +16,20 @@ const fileTokens = 10_000
 /** Tokens around each message. */
 const messageTokens = 8
 
-const beyondAscii = /[^\u0000-\u007f]/
+/** Places of a text that are looked at: reading all of it would cost more than everything else about a budget. */
+const samples = 64
+
+const looksBeyondAscii = (text: string): boolean => {
+  const step = Math.ceil(text.length / samples)
+  for (let at = 0; at < text.length; at += step) {
+    if (text.charCodeAt(at) > 127) return true
+  }
+  return false
+}
 
 /** Text beyond ASCII may take a token for each of its UTF-16 units. */
 const textTokens = (text: string, margin: number): number =>
-  beyondAscii.test(text) ? Math.max(text.length, text.length / 4 * margin) : text.length / 4 * margin
+  looksBeyondAscii(text) ? Math.max(text.length, text.length / 4 * margin) : text.length / 4 * margin
 
 const jsonTokens = (value: unknown, margin: number): number => {
   try {
