@@ -9,7 +9,7 @@ import type { RateLimits } from "../domain/RateLimits.ts"
 import type { Usage } from "../domain/Usage.ts"
 import { type AttemptError, RequestTimeoutError } from "../errors/LLMError.ts"
 import { timeLimit } from "../internal/timeLimit.ts"
-import type { ActiveAttempt, Run } from "./Run.ts"
+import { type ActiveAttempt, nowMs, type Run } from "./Run.ts"
 
 /**
  * Asks the admission policies, outermost first, and keeps each one's `Settle`. To be run where it cannot be
@@ -37,12 +37,14 @@ export const errorOf = (cause: Cause.Cause<AttemptError>): AttemptError | undefi
 }
 
 /**
- * Milliseconds that an attempt may take: its own limit, or what is left of the whole call. A stream has an own limit
- * only where that follows the length of the answer.
+ * Milliseconds that an attempt may take from now on, when it is sent: its own limit, or what is left of the whole call.
+ * A stream has an own limit only where that follows the length of the answer.
  */
 export const attemptLimitMs = (run: Run, active: ActiveAttempt, kind: "whole" | "stream"): number => {
   const { dynamic, limits } = run.options.settings
-  const left = run.deadlineMs - active.startedMs
+  // Waiting for admission has taken time from the call, which an attempt without admission need not read off the clock.
+  if (run.options.settings.admits.length > 0) active.sentMs = nowMs(run.options.clock)
+  const left = run.deadlineMs - active.sentMs
   const request = active.call.request
   if (dynamic !== undefined && "messages" in request) {
     return Math.min(left, dynamic.limitMs(active.target.id, request.messages.length, request.maxTokens))
@@ -52,7 +54,7 @@ export const attemptLimitMs = (run: Run, active: ActiveAttempt, kind: "whole" | 
 
 /** The error for an attempt that was cut off: its own limit, or the whole call's. */
 export const totalTimeout = (run: Run, active: ActiveAttempt, limitMs: number): AttemptError =>
-  limitMs >= run.deadlineMs - active.startedMs
+  limitMs >= run.deadlineMs - active.sentMs
     ? run.deadlineExceeded()
     : new RequestTimeoutError({
       message: `${active.target.id} did not finish its answer within ${Math.round(limitMs)} ms`,

@@ -90,6 +90,8 @@ export interface ActiveAttempt {
   readonly hedge: boolean
   /** Whether the provider was called. */
   sent: boolean
+  /** When that was: `startedMs`, and later than that if it waited for its admission. */
+  sentMs: number
   firstTokenMs: number | undefined
   ended: boolean
 }
@@ -181,6 +183,7 @@ export class Run {
       settles: [],
       hedge,
       sent: false,
+      sentMs: startedMs,
       firstTokenMs: undefined,
       ended: false
     }
