@@ -14,16 +14,15 @@ import { inVirtualTime, setup } from "./support.ts"
 const hedgeOf = (delayMs: number, budget = Infinity) => {
   let left = budget
   const observed: Array<number> = []
-  const service: Hedge.HedgeService = {
-    ...Hedge.noop,
-    maxHedges: 1,
+  const hedger: Hedge.Hedger = {
     delayMs: () => delayMs,
     tryStart: () => left-- > 0,
+    onCall: () => {},
     observe: (_key, tookMs) => {
       observed.push(tookMs)
     }
   }
-  return { layer: Layer.succeed(Hedge.Hedge, service), observed }
+  return { layer: Layer.succeed(Hedge.Hedge, { ...Hedge.noop, ...hedger, hedger }), observed }
 }
 
 const slow = ScriptedProvider.delay("10 seconds", "slow")

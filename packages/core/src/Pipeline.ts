@@ -196,7 +196,7 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
         admits,
         retry,
         retryBudget,
-        hedge: hedge.maxHedges === 0 ? undefined : hedge,
+        hedge: hedge.hedger,
         limits: timeouts,
         prices,
         dynamic
@@ -212,7 +212,7 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
         { step: "budget", setting: budget.reserve === undefined ? "off" : "on" },
         { step: "ledger", setting: ledger.record === undefined ? "off" : "on" },
         { step: "retry", setting: describeRetry(retry) },
-        { step: "hedge", setting: hedge.maxHedges === 0 ? "off" : "on" },
+        { step: "hedge", setting: hedge.hedger === undefined ? "off" : "on" },
         { step: "circuit breaker", setting: breaker.admit === undefined ? "off" : "on" },
         { step: "quota", setting: quota.admit === undefined ? "off" : "on" },
         { step: "bulkhead", setting: bulkhead.admit === undefined ? "off" : "on" },

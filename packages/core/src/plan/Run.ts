@@ -26,7 +26,7 @@ import { modeOf } from "../internal/worstCase.ts"
 import type { Provider } from "../LLMProvider.ts"
 import type { Fitting } from "./Fitting.ts"
 import type { DynamicTimeout } from "../policy/DynamicTimeout.ts"
-import type { HedgeService } from "../policy/Hedge.ts"
+import type { Hedger } from "../policy/Hedge.ts"
 import * as Retry from "../policy/Retry.ts"
 import type { RetryBudgetService } from "../policy/RetryBudget.ts"
 import type { AttemptObserver, CallObserver } from "../domain/Observer.ts"
@@ -52,7 +52,7 @@ export interface PlanSettings {
   readonly admits: ReadonlyArray<Admit>
   readonly retry: Retry.Policy<AttemptError>
   readonly retryBudget: RetryBudgetService | undefined
-  readonly hedge: HedgeService | undefined
+  readonly hedge: Hedger | undefined
   readonly limits: AttemptLimits
   /** What attempts cost; `undefined` where nobody knows prices. */
   readonly prices?: PricingService | undefined
@@ -121,6 +121,15 @@ const totalOf = (records: ReadonlyArray<AttemptRecord>): CallCost => {
 }
 
 const unsent: AttemptOutcome = { _tag: "unsent" }
+
+/** What the target made of its time: the wait for an admission is not its slowness. */
+const withoutWait = (outcome: Exclude<AttemptOutcome, { _tag: "unsent" }>, waitedMs: number): AttemptOutcome => {
+  if (waitedMs === 0) return outcome
+  const tookMs = outcome.tookMs - waitedMs
+  return "firstTokenMs" in outcome && outcome.firstTokenMs !== undefined
+    ? { ...outcome, tookMs, firstTokenMs: outcome.firstTokenMs - waitedMs }
+    : { ...outcome, tookMs }
+}
 
 export class Run {
   readonly options: RunOptions
@@ -199,7 +208,7 @@ export class Run {
   end(active: ActiveAttempt, outcome: Exclude<AttemptOutcome, { _tag: "unsent" }>, model: string | undefined): void {
     if (active.ended) return
     active.ended = true
-    const settled = active.sent ? outcome : unsent
+    const settled = active.sent ? withoutWait(outcome, active.sentMs - active.startedMs) : unsent
     for (let i = active.settles.length - 1; i >= 0; i--) active.settles[i]!(settled)
     const { call, target } = active
     const { requestId } = call

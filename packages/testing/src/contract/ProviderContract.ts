@@ -4,7 +4,11 @@
  * A target says how to get a provider that is in a certain situation; each test asks for the situations it needs.
  * Nothing here depends on a test runner:
  *
- * ```ts
+ * ```ts no-run
+ * import { it } from "@effect/vitest"
+ * import { ProviderContract } from "@breakwater/testing"
+ *
+ * declare const target: ProviderContract.Target
  * for (const test of ProviderContract.suite(target)) it.live(test.name, () => test.run)
  * ```
  */
