@@ -1,0 +1,344 @@
+/** Tables of what is no option: errors, events, metrics, spans, variables, faults. */
+import { LLMConfig, LLMError, LLMProvider, Metrics, Presets, RateLimiter, Retry, Timeout } from "@breakwater/core"
+import * as Providers from "@breakwater/providers"
+import { Upstream } from "@breakwater/testing"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+// The table that the plan itself reads; the package does not export it.
+import { disposition, dispositions } from "../../packages/core/src/errors/disposition.ts"
+import { workspaceRoot } from "../files.ts"
+import { code, inWords, shown, table, yes } from "./format.ts"
+import { commentsOf, eventsOf, sourceOf } from "./source.ts"
+
+const said = (what: string, texts: Readonly<Record<string, string>>, name: string, comment = ""): string => {
+  const text = texts[name] ?? comment
+  if (text === "") throw new Error(`${what} ${name} has no description; give it one in scripts/docs-tables`)
+  return text
+}
+
+const list = (names: ReadonlyArray<string>): string => names.map(code).join(", ")
+
+// --- pages --------------------------------------------------------------------------------------------------------
+
+/** The first sentence of a page. */
+const beginning = (text: string): string => {
+  const paragraph = text.split(/\n{2,}/).find((each) => !/^(?:#|```|<!--|\||- )/.test(each)) ?? ""
+  return /^[^]*?[.:](?=\s|$)/.exec(paragraph)?.[0].replace(/\s+/g, " ").replace(/:$/, ".") ?? ""
+}
+
+/** The pages of a folder under `docs`: their titles and how they begin. */
+export const pages = (folder = ""): string =>
+  table(
+    ["page", "about"],
+    readdirSync(join(workspaceRoot, "docs", folder))
+      .filter((name) => name.endsWith(".md") && name !== "README.md")
+      .sort()
+      .map((name) => {
+        const text = readFileSync(join(workspaceRoot, "docs", folder, name), "utf8")
+        const title = /^# (.*)/.exec(text)?.[1] ?? name
+        return [`[${title}](${folder === "" ? "" : `${folder}/`}${name})`, beginning(text)]
+      })
+  )
+
+// --- errors -------------------------------------------------------------------------------------------------------
+
+const origin = new Set(Object.keys(LLMError.ServerError.fields))
+
+/** What every error carries. */
+export const errorOrigin = (): string => {
+  const texts: Readonly<Record<string, string>> = {
+    message: "a sentence a person can act on",
+    provider: "who was asked",
+    model: "for which model",
+    status: "the HTTP status of the provider's answer",
+    requestId: "the provider's id of the failed request",
+    attempt: "which attempt of the call it was, from 1",
+    retryAfter: "how long to wait, as the provider or the policy said",
+    shouldRetry: "the provider's explicit word, which overrules the table below"
+  }
+  const fields = [...origin].filter((field) => field !== "_tag")
+  return table(
+    ["field", "what it is"],
+    fields.map((field) => [code(field), said("field", texts, field)])
+  )
+}
+
+/** Every error: when, what it carries of its own, and what becomes of the call. */
+export const errors = (): string => {
+  const comments = commentsOf("core/src/errors/LLMError.ts", "class")
+  const rows = LLMError.LLMError.members.flatMap((member) => {
+    const tag = member.identifier.split("/").at(-1) as LLMError.LLMErrorTag
+    const carried = list(Object.keys(member.fields).filter((field) => !origin.has(field)))
+    const row = ({ breaker, failover, retry }: typeof dispositions.ServerError) => [retry, yes(failover), breaker]
+    const own = dispositions[tag]
+    const rows = [[code(tag), said("error", {}, tag, comments.get(tag)), carried, ...row(own)]]
+    if (tag === "RequestTimeoutError") {
+      const refined = disposition({ _tag: tag, phase: "connect" } as LLMError.RequestTimeoutError)
+      rows.push([`${code(tag)}, phase ${code("connect")}`, "The target could not be reached.", "", ...row(refined)])
+    }
+    return rows
+  })
+  return table(["error", "when", "carries", "retry", "failover", "breaker"], rows)
+}
+
+// --- what is seen -------------------------------------------------------------------------------------------------
+
+const eventTexts = {
+  "request-started": "A call passed its checks and begins.",
+  "attempt-started": "A provider call is about to be made; policies may still turn it away.",
+  "attempt-succeeded": "A provider call ended well.",
+  "attempt-failed": "A provider call failed, or was turned away by a policy.",
+  "retry-scheduled": "The same target will be asked again, after a delay.",
+  "failed-over": "Another target is asked instead.",
+  "stream-continued": "A broken stream is gone on with by another attempt.",
+  "request-finished": "A call is over, however it ended."
+}
+
+/** Every event type. */
+export const events = (): string => {
+  const union = /export type PolicyEvent =([^]*?)\n\n/.exec(sourceOf("core/src/domain/Event.ts"))?.[1] ?? ""
+  const members = new Set(union.match(/\w+/g))
+  const known = eventsOf("core/src/domain/Event.ts")
+  const unknown = [...members].filter((name) => !known.some((event) => event.name === name))
+  if (members.size === 0 || unknown.length > 0) throw new Error(`no interface for the events ${unknown.join(", ")}`)
+  return table(
+    ["type", "when", "fields"],
+    known
+      .filter(({ name }) => members.has(name))
+      .map(({ fields, text, type }) => [code(type), said("event", eventTexts, type, text), list(fields)])
+  )
+}
+
+/** The labels that a metric's updates give it, from the text of the module. */
+const labelsOf = (source: string, family: string): ReadonlyArray<string> => {
+  const genAi = ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model"]
+  const update = new RegExp(String.raw`families\.${family}\.update\(([^]*?)\)(?:\n|;)`, "g")
+  const labels = [...source.matchAll(update)].flatMap(([, call]) => {
+    const own = /\{([^}]*)\}/.exec(call!)?.[1] ?? ""
+    const named = [...own.matchAll(/(?:^|,)\s*"?([\w.]+)"?\s*(?=[:,]|$)/g)].map(([, name]) => name!)
+    return [...(/\blabels\b|genAi\(/.test(call!) ? genAi : []), ...named.filter((name) => !name.endsWith("labels"))]
+  })
+  if (labels.length === 0) throw new Error(`no labels found for the metric ${family}`)
+  return [...new Set(labels)]
+}
+
+/** Every metric. */
+export const metrics = (): string => {
+  const source = sourceOf("core/src/observe/Metrics.ts")
+  const declared = /(\w+): (counter|gauge|histogram)\(\s*"([^"]+)",\s*"([^"]+)"/g
+  const rows = new Map(
+    [...source.matchAll(declared)].map(([, family, kind, name, text]) => [
+      name!,
+      [code(name!), kind!, text!, list(labelsOf(source.replaceAll("this.families", "families"), family!))]
+    ])
+  )
+  return table(
+    ["metric", "kind", "what it is", "labels"],
+    Metrics.names.map((name) => rows.get(name) ?? [code(name), "", said("metric", {}, name), ""])
+  )
+}
+
+const attributeTexts: Readonly<Record<string, string>> = {
+  "gen_ai.operation.name": "`chat` or `embeddings`",
+  "gen_ai.provider.name": "on the call: of its first target",
+  "gen_ai.request.model": "on the call: of its first target",
+  "breakwater.request.id": "the id of the call",
+  "breakwater.operation": "`generate`, `stream` or `embed`",
+  "breakwater.attempts": "how many attempts were made",
+  "breakwater.target": "`provider/model` of the last attempt",
+  "breakwater.attempt": "counted from 1 over all targets",
+  "breakwater.provider.request.id": "the provider's id of a failed request",
+  "gen_ai.response.id": "the provider's id of the answer",
+  "gen_ai.response.model": "the model that answered",
+  "gen_ai.response.finish_reasons": "why the answer ended",
+  "gen_ai.response.time_to_first_chunk": "seconds to the first content; streams only",
+  "error.type": "the error's `_tag`",
+  "http.response.status_code": "of a failed attempt",
+  "gen_ai.embeddings.dimension.count": "as asked",
+  "gen_ai.request.temperature": "as asked",
+  "gen_ai.request.top_p": "as asked",
+  "gen_ai.request.top_k": "as asked",
+  "gen_ai.request.max_tokens": "as asked",
+  "gen_ai.request.stop_sequences": "as asked",
+  "gen_ai.request.seed": "as asked",
+  "gen_ai.request.presence_penalty": "as asked",
+  "gen_ai.request.frequency_penalty": "as asked",
+  "gen_ai.output.type": "`text` or `json`, as asked",
+  "gen_ai.usage.input_tokens": "tokens of the prompt",
+  "gen_ai.usage.output_tokens": "tokens of the answer",
+  "gen_ai.usage.cache_read.input_tokens": "of them, read from the provider's cache",
+  "gen_ai.usage.cache_creation.input_tokens": "of them, written to the provider's cache",
+  "gen_ai.usage.reasoning.output_tokens": "of them, spent on reasoning"
+}
+
+/** Every attribute of the spans, and which span has it. */
+export const spans = (): string => {
+  const source = sourceOf("core/src/observe/Spans.ts")
+  const on = new Map<string, Set<string>>()
+  for (const [, setter, name] of source.matchAll(/\b(request\.attribute|span\.attribute|set)\(\s*"([^"]+)"/g)) {
+    const spans = on.get(name!) ?? new Set()
+    on.set(name!, spans.add(setter === "request.attribute" ? "call" : "attempt"))
+  }
+  return table(
+    ["attribute", "on", "what it is"],
+    [...on].map(([name, spans]) => [
+      code(name),
+      [...spans].sort().reverse().join(", "),
+      said("attribute", attributeTexts, name)
+    ])
+  )
+}
+
+/** The models of the misbehaving upstream. */
+export const faults = (): string =>
+  table(
+    ["model", "what it does", "a number after its name"],
+    Upstream.faults.map(({ model, parameter, what }) => [code(model), what, parameter ?? ""])
+  )
+
+// --- settings -----------------------------------------------------------------------------------------------------
+
+/** The variables of the service. */
+export const variables = (): string =>
+  table(
+    ["variable", "what it is", "allowed", "default"],
+    LLMConfig.variables.map((each) => [code(each.name), each.what, each.allowed, each.default])
+  )
+
+const { Catalog } = Providers
+
+const modules: Readonly<
+  Record<Exclude<Providers.Catalog.Name, "openai-compatible">, Pick<typeof Providers.OpenAI, "layerConfig">>
+> = {
+  openai: Providers.OpenAI,
+  anthropic: Providers.Anthropic as Pick<typeof Providers.OpenAI, "layerConfig">,
+  gemini: Providers.Gemini as Pick<typeof Providers.OpenAI, "layerConfig">,
+  openrouter: Providers.OpenRouter,
+  azure: Providers.Azure as Pick<typeof Providers.OpenAI, "layerConfig">,
+  groq: Providers.Groq,
+  together: Providers.Together,
+  sambanova: Providers.SambaNova,
+  huggingface: Providers.HuggingFace,
+  ollama: Providers.Ollama,
+  lmstudio: Providers.LMStudio,
+  llamacpp: Providers.LlamaCpp,
+  vllm: Providers.VLLM
+}
+
+/** A client that notes where it was to send, and sends nothing. */
+const client = (sent: Array<string>) =>
+  HttpClient.make((_, url) => {
+    sent.push(url.href)
+    return Effect.never
+  })
+
+/** The variables a provider really reads: with none of them set, and with all. */
+const readBy = (layer: Layer.Layer<LLMProvider.LLMProvider, unknown, HttpClient.HttpClient>): ReadonlyArray<string> => {
+  const read = new Set<string>()
+  for (const set of [false, true]) {
+    const config = ConfigProvider.make((path) => {
+      const name = path.join("_")
+      read.add(name)
+      if (!set || name.endsWith("_VERSION")) return Effect.succeed(undefined)
+      return Effect.succeed(ConfigProvider.makeValue(name.endsWith("_URL") ? "https://provider.invalid" : "a-key"))
+    })
+    const built = Layer.build(layer).pipe(
+      Effect.provideService(HttpClient.HttpClient, client([])),
+      Effect.provideService(ConfigProvider.ConfigProvider, config)
+    )
+    Effect.runSyncExit(Effect.scoped(built))
+  }
+  return [...read]
+}
+
+/** Where a provider sends a chat when no address is set; `undefined` for one that must be told. */
+const addressOf = (name: string): string | undefined => {
+  const sent: Array<string> = []
+  const key = Redacted.make("a-key")
+  const ask = Effect.flatMap(LLMProvider.LLMProvider, (provider) =>
+    provider.generate({ model: "model", messages: [{ role: "user", content: "hello" }] })
+  ).pipe(
+    Effect.provide(Catalog.fromName(name, { apiKey: key })),
+    Effect.provideService(HttpClient.HttpClient, client(sent))
+  )
+  const fiber = Effect.runFork(Effect.scoped(ask))
+  fiber.interruptUnsafe()
+  return sent[0]
+}
+
+/** The providers, the variables they read, and where they send. */
+export const providers = (): string =>
+  table(
+    ["provider", "variables", "asks"],
+    Object.entries(modules).map(([name, module]) => [
+      code(name),
+      list(readBy(module.layerConfig())),
+      addressOf(name) === undefined ? "must be told" : code(addressOf(name)!)
+    ])
+  )
+
+/** What each preset of the service brings. */
+export const presets = (): string => {
+  const row = (what: string, of: (name: Presets.PresetName) => unknown): ReadonlyArray<string> => [
+    what,
+    ...Presets.names.map((name) => {
+      const value = of(name)
+      return typeof value === "number" ? inWords(value) : shown(value)
+    })
+  ]
+  const retry = (name: Presets.PresetName) => Retry.make(Presets.presets[name].retry)
+  const limits = (name: Presets.PresetName) => Timeout.make(Presets.presets[name].timeouts)
+  return table(
+    ["", ...Presets.names.map(code)],
+    [
+      ["retries", ...Presets.names.map((name) => String(retry(name).retries))],
+      row("backoff of a call at most", (name) => Retry.worstBackoffMs(retry(name))),
+      row("longest hint waited for", (name) => retry(name).maxHint),
+      row("connect", (name) => limits(name).connect),
+      row("first token", (name) => limits(name).firstToken),
+      row("idle", (name) => limits(name).idle),
+      row("attempt", (name) => limits(name).attempt),
+      row("the whole call", (name) => limits(name).total),
+      row("a broken stream", (name) => Presets.presets[name].streamPolicy),
+      row("strict", (name) => Presets.presets[name].strict),
+      row("longest wait for a quota", (name) => Presets.policies[name].quota.maxWait)
+    ]
+  )
+}
+
+/** The named retry policies. */
+export const retryPresets = (): string =>
+  table(
+    ["preset", "retries", "longest hint waited for", "backoff of a call at most"],
+    Object.entries(Retry.presets).map(([name, policy]) => [
+      code(name),
+      String(policy.retries),
+      shown(policy.maxHint),
+      inWords(Retry.worstBackoffMs(policy) ?? Infinity)
+    ])
+  )
+
+/** The named limits in time. */
+export const timeoutPresets = (): string =>
+  table(
+    ["preset", "connect", "first token", "idle", "attempt", "total"],
+    Object.entries(Timeout.presets).map(([name, preset]) => {
+      const { attempt, connect, firstToken, idle, total } = Timeout.make(preset)
+      return [code(name), ...[connect, firstToken, idle, attempt, total].map(inWords)]
+    })
+  )
+
+/** The limiter's plans. */
+export const limiterPlans = (): string =>
+  table(
+    ["plan", ...RateLimiter.plans.free.map(({ window }) => `in ${shown(window)}`)],
+    Object.entries(RateLimiter.plans).map(([name, windows]) => [
+      code(name),
+      ...windows.map(({ limit }) => shown(limit))
+    ])
+  )
