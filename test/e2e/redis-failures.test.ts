@@ -188,6 +188,29 @@ describe.skipIf(noRedis)(`Redis that is slow (${redisKind})`, () => {
   )
 })
 
+describe.skipIf(noRedis)(`Redis behind a way that went dead (${redisKind})`, () => {
+  it.live("a connection that answers nothing any more is given up for a new one", () =>
+    Effect.gen(function* () {
+      const redis = yield* startRedis
+      const way = yield* slowWayTo(redis.port)
+      const { limiter } = yield* RedisStores.make({
+        url: way.url,
+        wait: "50 millis",
+        onLost: { mode: "fail-closed", firstProbe: "20 millis", longestProbe: "100 millis" }
+      })
+      const limits = limiter.open("n", [rule])
+      yield* limits.take("k", 1)
+      way.silence()
+      expect((yield* Effect.flip(limits.take("k", 1))).message).toContain("no answer within 50 ms")
+      const answered = Effect.map(Effect.exit(limits.check("k", 1)), (exit) => exit._tag === "Success")
+      const [again, tookMs] = yield* timed(until(answered))
+      expect(again).toBe(true)
+      // Not before ten waits have passed in silence.
+      expect(tookMs).toBeGreaterThan(300)
+    })
+  )
+})
+
 describe.skipIf(noRealRedis)("Redis that is frozen", () => {
   it.live(
     "is noticed by a subscription that hears nothing, and the connection is made anew",

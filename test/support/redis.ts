@@ -243,14 +243,25 @@ const startJs: Effect.Effect<TestRedis, never, Scope.Scope> = Effect.gen(functio
 export interface SlowWay {
   readonly url: string
   delayMs: number
+  /** Lets the connections there are now hear nothing any more, without closing them. New ones are as before. */
+  readonly silence: () => void
 }
 
 /** A proxy before a server, which goes with the scope. */
 export const slowWayTo = (port: number): Effect.Effect<SlowWay, never, Scope.Scope> =>
   Effect.gen(function* () {
     const sockets = new Set<Socket>()
-    const way: SlowWay = { url: "", delayMs: 0 }
+    let silenced = 0
+    let connections = 0
+    const way = {
+      url: "",
+      delayMs: 0,
+      silence: () => {
+        silenced = connections
+      }
+    }
     const server = createServer((client) => {
+      const number = ++connections
       const upstream = connect(port, "127.0.0.1")
       for (const [from, to] of [
         [client, upstream],
@@ -265,6 +276,7 @@ export const slowWayTo = (port: number): Effect.Effect<SlowWay, never, Scope.Sco
       }
       client.on("data", (data) => upstream.write(data))
       upstream.on("data", (data) => {
+        if (number <= silenced) return
         if (way.delayMs === 0) client.write(data)
         else setTimeout(() => client.destroyed || client.write(data), way.delayMs)
       })
