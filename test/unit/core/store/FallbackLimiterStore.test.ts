@@ -8,7 +8,7 @@ import * as TestClock from "effect/testing/TestClock"
 const down = new LLMError.StoreError({ message: "gone", store: "far", operation: "take" })
 
 /** A store that counts its calls, can be lost and found, and is far away: it decides nothing in this process. */
-const makeFar = Effect.gen(function*() {
+const makeFar = Effect.gen(function* () {
   const inner = yield* LimiterStore.makeMemory()
   const control = { up: true, hangs: false, calls: 0, given: [] as Array<number> }
   const gate = <A, E>(effect: Effect.Effect<A, E>) =>
@@ -26,7 +26,12 @@ const makeFar = Effect.gen(function*() {
         take: (key, weight) => gate(limits.take(key, weight)),
         check: (key, weight) => gate(limits.check(key, weight)),
         give: (key, weight, at) =>
-          gate(Effect.andThen(Effect.sync(() => control.given.push(at)), limits.give(key, weight, at))),
+          gate(
+            Effect.andThen(
+              Effect.sync(() => control.given.push(at)),
+              limits.give(key, weight, at)
+            )
+          ),
         forget: (key) => gate(limits.forget(key))
       }
     }
@@ -37,7 +42,7 @@ const makeFar = Effect.gen(function*() {
 const rules: ReadonlyArray<LimiterStore.Rule> = [{ algorithm: "fixed-window", limit: 3, windowMs: 60_000, burst: 3 }]
 
 const setUp = (options: FallbackLimiterStore.Options) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { control, store } = yield* makeFar
     const guarded = yield* FallbackLimiterStore.withFallback(store, options)
     const events: Array<Event.PolicyEvent> = []
@@ -51,15 +56,16 @@ const told = (events: ReadonlyArray<Event.PolicyEvent>) => events.map((event) =>
 
 describe("a store of limiters that may be lost", () => {
   it.effect("is used as it is while it answers", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, events, take } = yield* setUp({})
       const decisions = [yield* take(2), yield* take(2)]
       expect(decisions.map((each) => each.allowed)).toEqual([true, false])
       expect([control.calls, events]).toEqual([2, []])
-    }))
+    })
+  )
 
   it.effect("local: counts here from nothing, and there again when it is back", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, events, take } = yield* setUp({ mode: "local" })
       yield* take(3)
       control.up = false
@@ -71,20 +77,22 @@ describe("a store of limiters that may be lost", () => {
         { type: "store-lost", store: "far", mode: "local", error: down },
         { type: "store-recovered", store: "far", mode: "local", lostMs: 100 }
       ])
-    }))
+    })
+  )
 
   it.effect("fail-open: lets everything go that could ever go", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, limits, take } = yield* setUp({ mode: "fail-open" })
       control.up = false
       for (let n = 0; n < 10; n++) expect(yield* take(3)).toMatchObject({ allowed: true, limit: 3, waitMs: 0 })
       expect(yield* take(4)).toMatchObject({ allowed: false, waitMs: Infinity })
       expect((yield* limits.check("k", 1)).allowed).toBe(true)
       yield* limits.forget("k")
-    }))
+    })
+  )
 
   it.effect("fail-closed: fails with the store's error, at once while it is lost", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, guarded, limits, take } = yield* setUp({ mode: "fail-closed" })
       control.up = false
       expect(yield* Effect.flip(take())).toBe(down)
@@ -94,10 +102,11 @@ describe("a store of limiters that may be lost", () => {
       expect(yield* Effect.flip(limits.forget("k"))).toBe(down)
       expect(yield* Effect.flip(guarded.size)).toBe(down)
       expect(control.calls).toBe(1)
-    }))
+    })
+  )
 
   it.effect("is tried again one call at a time, after pauses that double", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, take } = yield* setUp({ firstProbe: "100 millis", longestProbe: "1 second" })
       control.up = false
       yield* take()
@@ -110,10 +119,11 @@ describe("a store of limiters that may be lost", () => {
         expect(control.calls - before).toBeLessThanOrEqual(1)
       }
       expect(triedAt).toEqual([100, 300, 700, 1_500, 2_500, 3_500, 4_500])
-    }))
+    })
+  )
 
   it.effect("while one call waits for it, the others do not", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, take } = yield* setUp({})
       control.up = false
       yield* take()
@@ -129,18 +139,23 @@ describe("a store of limiters that may be lost", () => {
       control.up = true
       yield* take()
       expect(control.calls).toBe(3)
-    }))
+    })
+  )
 
   it.effect("many calls that fail together are one loss", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, events, take } = yield* setUp({})
       control.up = false
-      yield* Effect.all(Array.from({ length: 100 }, () => take()), { concurrency: "unbounded" })
+      yield* Effect.all(
+        Array.from({ length: 100 }, () => take()),
+        { concurrency: "unbounded" }
+      )
       expect(told(events)).toEqual(["store-lost"])
-    }))
+    })
+  )
 
   it.effect("grants are only given back where they were counted", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, limits, take } = yield* setUp({ mode: "local" })
       const far = yield* take(1)
       control.up = false
@@ -156,10 +171,11 @@ describe("a store of limiters that may be lost", () => {
       yield* limits.give("k", 3, here.at)
       yield* limits.give("k", 1, far.at)
       expect(control.given).toEqual([far.at])
-    }))
+    })
+  )
 
   it.effect("what was let go without being counted cannot be given back", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { control, limits, take } = yield* setUp({ mode: "fail-open" })
       control.up = false
       const { at } = yield* take(1)
@@ -167,18 +183,20 @@ describe("a store of limiters that may be lost", () => {
       yield* TestClock.adjust("1 second")
       yield* limits.give("k", 1, at)
       expect([control.given, control.calls]).toEqual([[], 1])
-    }))
+    })
+  )
 
   it.effect("a store in this process stays as it is", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const memory = yield* LimiterStore.makeMemory()
       const limits = memory.open("n", rules)
       const guarded = yield* FallbackLimiterStore.withFallback({ ...memory, open: () => limits })
       expect(guarded.open("n", rules)).toBe(limits)
-    }))
+    })
+  )
 
   it.effect("wrong options are refused by name", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { store } = yield* makeFar
       const wrong: ReadonlyArray<readonly [string, object]> = [
         ["mode", { mode: "closed" }],
@@ -190,5 +208,6 @@ describe("a store of limiters that may be lost", () => {
         const exit = yield* Effect.exit(FallbackLimiterStore.withFallback(store, options))
         expect(String(Exit.isFailure(exit) ? exit.cause : "")).toContain(`${name} is`)
       }
-    }))
+    })
+  )
 })
