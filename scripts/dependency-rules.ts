@@ -61,6 +61,7 @@ const packageRules: Record<string, ReadonlyArray<string>> = {
   core: [],
   providers: ["core"],
   testing: ["core"],
+  embedder: ["core"],
   stores: ["core"],
   prices: ["core"],
   tokenizers: ["core"],

@@ -1,0 +1,1 @@
+export * as MiniLM from "./MiniLM.ts"
