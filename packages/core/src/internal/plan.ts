@@ -46,8 +46,8 @@ export const next = (rules: PlanRules, state: PlanState, error: AttemptError): N
   if (left <= 0) return nothing
   const untried = rules.targets - state.target - 1
   const failover = untried > 0 && disposition(error).failover ? state.target + 1 : undefined
-  const keptBack = failover === undefined ? 0 : untried
-  return { repeat: state.retried < rules.retries && left > keptBack, failover }
+  // Also where this failure leads nowhere else: the repeated attempt may fail with one that does.
+  return { repeat: state.retried < rules.retries && left > untried, failover }
 }
 
 /** Whether there is an attempt that no untried target needs: one that a changed request may use at the same target. */
