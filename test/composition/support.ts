@@ -1,5 +1,5 @@
 /** A pipeline over scripted providers, for the tests of how the parts work together. */
-import { type Bulkhead, type CircuitBreaker, type Hedge, LLM, LLMProvider, Pipeline, type TokenQuota } from "@breakwater/core"
+import { type Bulkhead, type CircuitBreaker, type ContextWindow, type Hedge, LLM, LLMProvider, Pipeline, type TokenQuota } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import type { Model } from "@breakwater/core"
 import type * as Duration from "effect/Duration"
@@ -14,6 +14,7 @@ export interface SetupExtras {
   readonly quota?: Layer.Layer<TokenQuota.TokenQuota>
   readonly bulkhead?: Layer.Layer<Bulkhead.Bulkhead>
   readonly hedge?: Layer.Layer<Hedge.Hedge>
+  readonly context?: Layer.Layer<ContextWindow.ContextWindow>
 }
 
 /** Builds the service over providers named by the keys of `scripts`. */
@@ -36,7 +37,8 @@ export const setup = (
       extras.breaker ?? Layer.empty,
       extras.quota ?? Layer.empty,
       extras.bulkhead ?? Layer.empty,
-      extras.hedge ?? Layer.empty
+      extras.hedge ?? Layer.empty,
+      extras.context ?? Layer.empty
     ) as typeof LLM.layerNoPolicies
     const providers = LLMProvider.layerOf(...Object.values(scripted).map((each) => each.provider))
     const llm = yield* Pipeline.make(options).pipe(Effect.provide(Layer.merge(policies, providers)))

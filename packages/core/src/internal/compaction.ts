@@ -20,7 +20,7 @@ const squeeze = (text: string): string =>
   text
     .replace(/[ \t]+(?=\r?\n)/g, "")
     // White space at the beginning of a line is its indentation.
-    .replace(/(?<=[^\s])[ \t]{2,}(?=[^\s])/g, " ")
+    .replace(/(?<=[^\s])[ \t]{2,}(?=[^\s]|$)/g, " ")
     .replace(/(?:\r?\n){3,}/g, "\n\n")
 
 const leftOut = (count: number): string => `\n[${count} characters left out]\n`
