@@ -30,7 +30,9 @@ const modules = new Map(
 /** Whether a module exports a name, as a value or as a type. */
 const isExported = (module: string, name: string): boolean => {
   const { source, values } = modules.get(module)!
-  return values.has(name) || new RegExp(String.raw`export (?:interface|type) (?:\{[^}]*\b)?${name}\b`).test(source)
+  return (
+    values.has(name) || new RegExp(String.raw`export (?:(?:interface|type) |(?:type )?\{[^}]*\b)${name}\b`).test(source)
+  )
 }
 
 const pascal = (name: string): string => name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())
