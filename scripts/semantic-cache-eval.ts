@@ -13,6 +13,8 @@ import { workspaceRoot } from "./files.ts"
 
 interface Pair {
   readonly kind: "paraphrase" | "near-miss" | "unrelated"
+  /** Written after the rules of the guard, and none was changed for them. */
+  readonly set?: "held-out"
   readonly a: string
   readonly b: string
 }
@@ -82,13 +84,22 @@ export const linesOf = (all: ReadonlyArray<Measured>): ReadonlyArray<Line> => {
   )
 }
 
-const print = (all: ReadonlyArray<Measured>): void => {
-  console.log(`${all.length} pairs, ${all.filter(({ kind }) => kind === "paraphrase").length} of the same meaning`)
+const printTable = (name: string, all: ReadonlyArray<Measured>): void => {
+  const same = all.filter(({ kind }) => kind === "paraphrase").length
+  console.log(`\n${name}: ${all.length} pairs, ${same} of the same meaning`)
   console.log("guard  threshold  answered  precision  recall")
   for (const { answered, guard, precision, recall, threshold } of linesOf(all)) {
     const cells = [threshold.toFixed(2).padStart(9), String(answered).padStart(8), precision.toFixed(3).padStart(9)]
     console.log(`${guard ? "on   " : "off  "}  ${cells.join("  ")}  ${recall.toFixed(3).padStart(6)}`)
   }
+}
+
+const print = (all: ReadonlyArray<Measured>): void => {
+  printTable("all", all)
+  printTable(
+    "held out",
+    all.filter(({ set }) => set === "held-out")
+  )
   if (!process.argv.includes("--verbose")) return
   for (const { a, b, kind, refused, similarity } of all) {
     const wrong = kind === "paraphrase" ? refused !== undefined : refused === undefined

@@ -1,5 +1,15 @@
 /** The caches in the pipeline: what they save, and what they leave to the policies around them. */
-import { Budget, CacheStore, Embedder, Events, LLM, LLMProvider, Pipeline, ResponseCache, SemanticCache } from "@breakwater/core"
+import {
+  Budget,
+  CacheStore,
+  Embedder,
+  Events,
+  LLM,
+  LLMProvider,
+  Pipeline,
+  ResponseCache,
+  SemanticCache
+} from "@breakwater/core"
 import { Failures, ScriptedProvider } from "@breakwater/testing"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -41,7 +51,9 @@ const setup = ({ cache, options, script, second, semantic }: Setup) =>
       LLMProvider.layerOf(first.provider, other.provider),
       semantic === true ? SemanticCache.layer().pipe(Layer.provide(embedder)) : Layer.empty
     )
-    const llm = yield* Pipeline.make({ targets: ["first/m"], ...options }).pipe(Effect.provide(layers as Layer.Layer<Pipeline.PipelineServices>))
+    const llm = yield* Pipeline.make({ targets: ["first/m"], ...options }).pipe(
+      Effect.provide(layers as Layer.Layer<Pipeline.PipelineServices>)
+    )
     return { llm, reserved, calls: Effect.zipWith(first.calls, other.calls, (a, b) => a.length + b.length) }
   })
 
@@ -50,7 +62,9 @@ const ask = { prompt: "How do I reset my password?", temperature: 0 } as const
 describe("the exact cache in the pipeline", () => {
   it.effect("stands before the budget: a hit reserves nothing and calls nobody", () =>
     Effect.gen(function* () {
-      const { calls, llm, reserved } = yield* setup({ script: [ScriptedProvider.text("one"), ScriptedProvider.text("two")] })
+      const { calls, llm, reserved } = yield* setup({
+        script: [ScriptedProvider.text("one"), ScriptedProvider.text("two")]
+      })
       const made = yield* llm.generate({ ...ask, requestId: "a" })
       const hit = yield* llm.generate({ ...ask, requestId: "b" })
       expect(made).toMatchObject({ text: "one", requestId: "a" })
@@ -197,7 +211,7 @@ describe("the semantic cache in the pipeline", () => {
         "semantic cache on",
         "budget on"
       ])
-      expect((yield* steps(yield* setup({ script: [] })))).toEqual(["cache on", "budget on"])
+      expect(yield* steps(yield* setup({ script: [] }))).toEqual(["cache on", "budget on"])
     })
   )
 })

@@ -14,7 +14,10 @@ type Json = null | boolean | number | string | ReadonlyArray<Json> | { readonly 
 
 const Scalar = Schema.Union([Schema.Null, Schema.Boolean, Schema.Finite, Schema.String])
 const Level1 = Schema.Union([Scalar, Schema.Array(Scalar), Schema.Record(Schema.String, Scalar)])
-const Value = Schema.Record(Schema.String, Schema.Union([Level1, Schema.Array(Level1), Schema.Record(Schema.String, Level1)]))
+const Value = Schema.Record(
+  Schema.String,
+  Schema.Union([Level1, Schema.Array(Level1), Schema.Record(Schema.String, Level1)])
+)
 
 /** The same value, its keys the other way round. */
 const turned = (value: Json): Json => {
@@ -57,7 +60,23 @@ describe("laws of the canonical text", () => {
   it("what JSON leaves out is left out; types, lengths and places count", () => {
     expect(canonical({ a: undefined, b: () => 1, c: 1 })).toBe(canonical({ c: 1 }))
     expect(canonical([undefined])).toBe(canonical([null]))
-    const different = [1, "1", [1], { 1: 1 }, ["a", "b"], ["ab"], ["a,b"], { a: "b" }, { a: ["b"] }, 1n, true, null, [], {}, ""]
+    const different = [
+      1,
+      "1",
+      [1],
+      { 1: 1 },
+      ["a", "b"],
+      ["ab"],
+      ["a,b"],
+      { a: "b" },
+      { a: ["b"] },
+      1n,
+      true,
+      null,
+      [],
+      {},
+      ""
+    ]
     expect(new Set(different.map(canonical)).size).toBe(different.length)
   })
 
@@ -187,9 +206,7 @@ describe("laws of the vector index", () => {
   const Vector = Schema.Array(Component).check(Schema.isMinLength(40), Schema.isMaxLength(40))
 
   const plain = (vectors: ReadonlyArray<Float32Array>, query: Float32Array) =>
-    vectors
-      .map((vector) => vector.reduce((sum, each, at) => sum + each * query[at]!, 0))
-      .toSorted((a, b) => b - a)
+    vectors.map((vector) => vector.reduce((sum, each, at) => sum + each * query[at]!, 0)).toSorted((a, b) => b - a)
 
   it.effect.prop(
     "it finds what a plain comparison of all finds, whatever was removed",

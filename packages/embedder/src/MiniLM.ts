@@ -18,7 +18,8 @@ const script = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./work
 
 type Resume = (result: Effect.Effect<Embedder.Vectors, LLMError.ServerError>) => void
 
-const broken = (message: string) => Effect.fail(new LLMError.ServerError({ message: `The embedder ${name}: ${message}` }))
+const broken = (message: string) =>
+  Effect.fail(new LLMError.ServerError({ message: `The embedder ${name}: ${message}` }))
 
 /** One worker at a time, started with the first question, and again after it has crashed. */
 class Thread {

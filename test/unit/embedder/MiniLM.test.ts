@@ -18,7 +18,11 @@ describe("MiniLM in a worker thread", () => {
       const embedder = yield* MiniLM.make
       let ticks = 0
       const timer = setInterval(() => ticks++, 5)
-      const [a, b, c] = yield* embedder.embed(["How do I reset my password?", "How can I reset my password?", "Boil an egg"])
+      const [a, b, c] = yield* embedder.embed([
+        "How do I reset my password?",
+        "How can I reset my password?",
+        "Boil an egg"
+      ])
       clearInterval(timer)
       expect(a).toHaveLength(384)
       expect(cosine(a!, b!)).toBeGreaterThan(0.95)

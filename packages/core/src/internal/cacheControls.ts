@@ -28,10 +28,7 @@ const none: Controls = {
 }
 
 /** The controls of a call of a tenant; an error names the field that is wrong. */
-export const controlsOf = (
-  tenant: string,
-  controls: CacheControls | undefined
-): Controls | InvalidRequestError => {
+export const controlsOf = (tenant: string, controls: CacheControls | undefined): Controls | InvalidRequestError => {
   if (typeof tenant !== "string" || tenant.length === 0) return invalid("context.tenant", "it must not be empty")
   if (controls === undefined) return none
   const { maxAge, namespace = "default", noCache = false, noStore = false, readOnly = false } = controls

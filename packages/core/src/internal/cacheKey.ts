@@ -17,7 +17,12 @@ export interface CacheKey {
 /** Counts up when keys are built differently, so that old entries are not found any more. */
 const version = 1
 
-const keyOf = (kind: string, call: CacheCall, namespace: string, request: CacheCall["request"]): CacheKey | undefined => {
+const keyOf = (
+  kind: string,
+  call: CacheCall,
+  namespace: string,
+  request: CacheCall["request"]
+): CacheKey | undefined => {
   // Who asks does not change the answer; whoever wants entries by user names them in the namespace.
   const text = canonicalWithout(request, "user")
   if (text === undefined) return undefined

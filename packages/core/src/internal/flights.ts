@@ -127,11 +127,7 @@ export class Flights<A, E> {
     return failure !== undefined && options.again(failure.error, flight.leader.owner) ? this.share(key, options) : exit
   }
 
-  private leave(
-    key: string,
-    flight: Flight<A, E>,
-    waiter: (exit: Exit.Exit<A, E>) => void
-  ): Effect.Effect<void> {
+  private leave(key: string, flight: Flight<A, E>, waiter: (exit: Exit.Exit<A, E>) => void): Effect.Effect<void> {
     flight.waiters.delete(waiter)
     if (flight.waiters.size > 0 || flight.exit !== undefined) return Effect.void
     // Whoever comes now must not join a call that is being given up.

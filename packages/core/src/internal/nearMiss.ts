@@ -5,10 +5,10 @@
  * threshold parts them. These rules look at what such pairs differ in. They would rather pay for a call than give a
  * wrong answer. The words are English; numbers, quoted texts, codes and names work in most languages.
  */
-import { fillers, negations, numberWords, opposites, synonyms, units } from "./nearMissWords.ts"
+import { fillers, negations, numberWords, opposites, past, synonyms, units } from "./nearMissWords.ts"
 
 /** What two questions differ in. */
-export type NearMiss = "numbers" | "units" | "negation" | "quoted" | "names" | "opposites" | "order" | "words"
+export type NearMiss = "numbers" | "units" | "negation" | "quoted" | "names" | "opposites" | "tense" | "order" | "words"
 
 interface Reading {
   readonly tokens: ReadonlyArray<string>
@@ -24,7 +24,8 @@ interface Reading {
 /** Longer questions are compared by their first characters only. */
 const maxCharacters = 20_000
 
-const quotedTexts = /"([^"\n]{1,200})"|“([^”\n]{1,200})”|`([^`\n]{1,200})`|(?<![\p{L}\p{N}])'([^'\n]{1,200})'(?![\p{L}\p{N}])/gu
+const quotedTexts =
+  /"([^"\n]{1,200})"|“([^”\n]{1,200})”|`([^`\n]{1,200})`|(?<![\p{L}\p{N}])'([^'\n]{1,200})'(?![\p{L}\p{N}])/gu
 /** A word that is more than a word: an address, a path, a code, a version, a name with signs in it. */
 const isCode = (word: string): boolean => /[@_/\\#:=<>]|[\p{L}]\d|\d[\p{L}]|\p{Ll}\p{Lu}|\.\p{L}/u.test(word)
 const wordPattern = /[$€£%]|[\p{L}\p{N}](?:[\p{L}\p{N}]|[.,'’_@/\\:#+*&=<>-](?=[\p{L}\p{N}]))*[+#]*/gu
@@ -95,7 +96,7 @@ const read = (question: string): Reading => {
 
 /** A word with a capital that does not owe it to its place; of those that begin a sentence only abbreviations. */
 const isName = (raw: string, text: string, at: number): boolean => {
-  if (!/^\p{Lu}/u.test(raw) || raw === "I" || /^I'/.test(raw)) return false
+  if (!/^\p{Lu}/u.test(raw) || raw === "I" || raw.startsWith("I'")) return false
   if (raw.length > 1 && raw === raw.toUpperCase()) return true
   const before = text.slice(0, at).trimEnd()
   return before.length > 0 && !/[.!?:\n]$/.test(before)
@@ -129,6 +130,8 @@ const opposed = (a: Reading, b: Reading): boolean => {
   return false
 }
 
+const isPast = ({ tokens }: Reading): boolean => tokens.some((word) => past.has(word.replaceAll("'", "")))
+
 /** The same words of matter in another order, names and all: who does what to whom may have changed. */
 const turned = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): boolean =>
   a.length > 1 && sameBag(a, b) && a.some((word, at) => word !== b[at])
@@ -153,6 +156,7 @@ export const nearMiss = (question: string, known: string): NearMiss | undefined 
   if (!sameSet(a.quoted, b.quoted)) return "quoted"
   if (!namesWithin(a.names, b.tokens) || !namesWithin(b.names, a.tokens)) return "names"
   if (opposed(a, b)) return "opposites"
+  if (isPast(a) !== isPast(b)) return "tense"
   if (turned(a.matter, b.matter) || turned(a.numbers, b.numbers) || turned(a.units, b.units)) return "order"
   return differ(a.matter, b.matter) ? "words" : undefined
 }

@@ -6,16 +6,21 @@ const list = (text: string): ReadonlyArray<string> => text.trim().split(/\s+/)
 
 /** Words that turn a question round. */
 export const negations = new Set(
-  list("not no never none neither nor without cannot except excluding unless hardly isnt arent dont doesnt didnt wont cant couldnt shouldnt wouldnt wasnt werent hasnt havent")
+  list(
+    "not no never none neither nor without cannot except excluding unless hardly isnt arent dont doesnt didnt wont cant couldnt shouldnt wouldnt wasnt werent hasnt havent"
+  )
 )
 
 /** Numbers as words. */
 export const numberWords = new Map(
-  list("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty")
+  list(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
+  )
     .map((word, value): readonly [string, string] => [word, String(value)])
     .concat(
-      list("thirty:30 forty:40 fifty:50 sixty:60 seventy:70 eighty:80 ninety:90 hundred:100 thousand:1000 million:1e6 billion:1e9 dozen:12 half:0.5 twice:2 double:x2 triple:x3 first:#1 second:#2 third:#3 fourth:#4 fifth:#5 1st:#1 2nd:#2 3rd:#3 4th:#4 5th:#5")
-        .map((pair) => pair.split(":") as unknown as readonly [string, string])
+      list(
+        "thirty:30 forty:40 fifty:50 sixty:60 seventy:70 eighty:80 ninety:90 hundred:100 thousand:1000 million:1e6 billion:1e9 dozen:12 half:0.5 twice:2 double:x2 triple:x3 first:#1 second:#2 third:#3 fourth:#4 fifth:#5 1st:#1 2nd:#2 3rd:#3 4th:#4 5th:#5"
+      ).map((pair) => pair.split(":") as unknown as readonly [string, string])
     )
 )
 
@@ -78,12 +83,15 @@ export const opposites: ReadonlyMap<string, ReadonlySet<string>> = (() => {
 /** Words that carry no matter of their own: questions asked with others of them may be the same. */
 export const fillers = new Set(
   list(`a an the this that these those i me my mine we us our you your he him his she her it its they them their is are was were be
-    been being am do does did doing done have has had having can could will would shall should may might must what which who whom
-    whose when where why how to of in on at by for from with about into as and or but if then than so such there here please kindly
-    tell explain describe show give list know want need like help let say just also really actually exactly mean means meaning
-    way ways best some any thanks thank hi hello hey get make find out up work works whats hows im id ive lets ok okay possible
-    steps step someone anyone people person one thing things something quickly briefly now much many go able use using`)
+ been being am do does did doing done have has had having can could will would might what which
+ how to of in on at for with into as and or but if then than so such there here please kindly
+ tell explain describe show give list know want need like help let say just also really actually exactly mean means meaning
+ way ways best thanks thank hi hello hey get make find out up work works whats hows im id ive lets ok okay possible
+ steps step someone anyone people person one thing things something quickly briefly now go able use using`)
 )
+
+/** Auxiliaries of what is over. */
+export const past = new Set(list("was were did had wasnt werent didnt hadnt"))
 
 /** Words that say the same here. A word not listed stands for itself. */
 export const synonyms = new Map(

@@ -24,13 +24,15 @@ const native = ((): NodeCrypto["hash"] => {
 })()
 
 const base64Url = (bytes: Uint8Array): string =>
-  btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "")
 
 /** What every runtime can do. */
 export const sha256Portable = (data: string | Uint8Array): string =>
   base64Url(sha256Pure(typeof data === "string" ? new TextEncoder().encode(data) : data))
 
 /** The digest of a text in UTF-8, or of bytes. */
-export const sha256: (data: string | Uint8Array) => string = native === undefined
-  ? sha256Portable
-  : (data) => native("sha256", data, "base64url")
+export const sha256: (data: string | Uint8Array) => string =
+  native === undefined ? sha256Portable : (data) => native("sha256", data, "base64url")

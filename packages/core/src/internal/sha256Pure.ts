@@ -19,7 +19,7 @@ const k = constants(64, Math.cbrt)
 const initial = constants(8, Math.sqrt)
 
 const padded = (bytes: Uint8Array): DataView => {
-  const length = ((bytes.length + 8) >> 6 << 6) + 64
+  const length = (((bytes.length + 8) >> 6) << 6) + 64
   const block = new Uint8Array(length)
   block.set(bytes)
   block[bytes.length] = 0x80

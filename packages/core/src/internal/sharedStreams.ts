@@ -175,7 +175,12 @@ class Reader<A, E> {
   private expired = false
   readonly pull: Pull.Pull<Chunk<A>, E> = Effect.suspend(() => this.step())
 
-  private constructor(streams: SharedStreams<A, E>, key: string, options: SharedStreamOptions<A, E>, shared: Shared<A, E>) {
+  private constructor(
+    streams: SharedStreams<A, E>,
+    key: string,
+    options: SharedStreamOptions<A, E>,
+    shared: Shared<A, E>
+  ) {
     this.streams = streams
     this.key = key
     this.options = options
@@ -256,7 +261,8 @@ class Reader<A, E> {
   private ended(end: Exit.Exit<never, E | Cause.Done>): Pull.Pull<Chunk<A>, E> {
     if (this.begun || this.leads || Exit.isSuccess(end)) return end
     const failure = end.cause.reasons.find((reason) => reason._tag === "Fail")?.error
-    if (failure === undefined || Cause.isDone(failure) || !this.options.again(failure, this.shared.leader.owner)) return end
+    if (failure === undefined || Cause.isDone(failure) || !this.options.again(failure, this.shared.leader.owner))
+      return end
     return Effect.withFiber((fiber) => {
       this.shared.readers--
       this.shared = this.streams.join(this.key, this.options, fiber)

@@ -143,9 +143,7 @@ export const makeShared = (
  * A cache in this process's memory, bounded by entries and bytes. Holds no timer. Fails with a `ConfigError` naming
  * the first wrong option.
  */
-export const make = (
-  options: Options & MemoryOptions = {}
-): Effect.Effect<ResponseCacheService, Config.ConfigError> =>
+export const make = (options: Options & MemoryOptions = {}): Effect.Effect<ResponseCacheService, Config.ConfigError> =>
   Effect.flatMap(makeMemory(options), (store) => over(store, options))
 
 /** {@link make} as a Layer. */

@@ -99,7 +99,7 @@ const serviceOf = (engine: Engine): SemanticCacheService => ({
 
 /** A semantic cache in this process's memory. Fails with a `ConfigError` naming the first wrong option. */
 export const make = (options: Options = {}): Effect.Effect<SemanticCacheService, Config.ConfigError, Embedder> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const resolved = yield* resolve(options)
     return serviceOf(new Engine(yield* Embedder, resolved, yield* Clock.Clock))
   })
@@ -109,9 +109,7 @@ export const layer = (options: Options = {}): Layer.Layer<SemanticCache, Config.
   Layer.effect(SemanticCache, make(options))
 
 /** {@link layer} with options from configuration. */
-export const layerConfig = (
-  options: Config.Wrap<Options>
-): Layer.Layer<SemanticCache, Config.ConfigError, Embedder> =>
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<SemanticCache, Config.ConfigError, Embedder> =>
   Layer.effect(SemanticCache, Effect.flatMap(Config.unwrap(options), make))
 
 /** A cache that never has an answer, knows nothing and costs nothing. */

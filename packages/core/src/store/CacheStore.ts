@@ -114,11 +114,7 @@ const memoryOf = (maxEntries: number, maxBytes: number, clock: Clock.Clock): Cac
       return undefined
     },
     set: (key, entry, ttlMs, nowMs) =>
-      entries.set(
-        key.digest,
-        { key, entry, storedMs: nowMs, expiresMs: nowMs + ttlMs },
-        entry.bytes + overhead
-      ),
+      entries.set(key.digest, { key, entry, storedMs: nowMs, expiresMs: nowMs + ttlMs }, entry.bytes + overhead),
     remove: (key) => {
       entries.delete(key.digest)
     }

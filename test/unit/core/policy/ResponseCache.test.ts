@@ -1,4 +1,4 @@
-import { CacheStore, type Call, Events, LLMError, ResponseCache } from "@breakwater/core"
+import { CacheStore, type Call, Events, type LLMError, ResponseCache } from "@breakwater/core"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -418,7 +418,7 @@ describe("a store over a network", () => {
   for (const [name, entry] of Object.entries<unknown>({
     "an older format": { format: 0, target, bytes: 1, answer: { kind: "turn", turn: {} } },
     "a text": "{",
-    "nothing": null,
+    nothing: null,
     "a stream without an end": { format: 1, target, bytes: 1, answer: { kind: "stream", parts: [] } },
     "a turn without content": { format: 1, target, bytes: 1, answer: { kind: "turn", turn: { finishReason: "stop" } } }
   })) {
@@ -451,7 +451,12 @@ describe("a store over a network", () => {
       }
       const cache = yield* makeOver({ ...store, local: spy })
       yield* ask(cache)
-      const old = { format: 0, target, bytes: 9, answer: { kind: "turn", turn: {} } } as unknown as CacheStore.CacheEntry
+      const old = {
+        format: 0,
+        target,
+        bytes: 9,
+        answer: { kind: "turn", turn: {} }
+      } as unknown as CacheStore.CacheEntry
       yield* store.set(keys[0]!, old, 60_000)
       expect((yield* ask(cache, {}, "fresh")).response.text).toBe("fresh")
       expect((yield* ask(cache)).response.text).toBe("fresh")

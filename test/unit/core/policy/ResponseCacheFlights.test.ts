@@ -1,5 +1,6 @@
 import { type Call, Events, LLMError, ResponseCache } from "@breakwater/core"
 import { describe, expect, it } from "@effect/vitest"
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -9,7 +10,17 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { sweep } from "../../../support/sweep.ts"
-import { callOf, counted, countedStream, down, finishOf, partsOf, recorder, responseOf, textOf } from "../support/cache.ts"
+import {
+  callOf,
+  counted,
+  countedStream,
+  down,
+  finishOf,
+  partsOf,
+  recorder,
+  responseOf,
+  textOf
+} from "../support/cache.ts"
 
 const make = Effect.map(ResponseCache.make(), (cache) => ({ ...cache, around: cache.around! }))
 
@@ -65,7 +76,9 @@ describe("identical requests in flight", () => {
     Effect.gen(function* () {
       const cache = yield* make
       const { open, run, state } = yield* gated(Effect.succeed(responseOf("answer")))
-      const [first, second] = yield* Effect.forEach([1, 2], () => Effect.forkChild(cache.around.generate(callOf(), run)))
+      const [first, second] = yield* Effect.forEach([1, 2], () =>
+        Effect.forkChild(cache.around.generate(callOf(), run))
+      )
       yield* settle
       yield* Fiber.interrupt(first!)
       yield* open
@@ -149,9 +162,7 @@ describe("identical requests in flight", () => {
       const cache = yield* make
       const first = yield* gated(fails(late))
       const second = yield* gated(Effect.succeed(responseOf("answer")))
-      const leader = yield* Effect.forkChild(
-        cache.around.generate(callOf({ rest: { deadlineMs: 100 } }), first.run)
-      )
+      const leader = yield* Effect.forkChild(cache.around.generate(callOf({ rest: { deadlineMs: 100 } }), first.run))
       yield* settle
       const followers = yield* Effect.forEach([1, 2, 3], () =>
         Effect.forkChild(cache.around.generate(callOf({ rest: { deadlineMs: 10_000 } }), second.run))
@@ -217,7 +228,7 @@ describe("identical requests in flight", () => {
 })
 
 /** A stream that is fed by hand. */
-const fed = Effect.map(Queue.make<Call.LLMStreamPart, LLMError.LLMError | import("effect/Cause").Done>(), (queue) => ({
+const fed = Effect.map(Queue.make<Call.LLMStreamPart, LLMError.LLMError | Cause.Done>(), (queue) => ({
   feed: (...parts: ReadonlyArray<Call.LLMStreamPart>) => Effect.andThen(Queue.offerAll(queue, parts), settle),
   end: Effect.andThen(Queue.end(queue), settle),
   fail: (error: LLMError.LLMError) => Effect.andThen(Queue.fail(queue, error), settle),
@@ -279,9 +290,7 @@ describe("identical streams in flight", () => {
       const cache = yield* make
       const source = countedStream(Stream.fromIterable(partsOf(..."abcdefgh")).pipe(Stream.rechunk(1)))
       const slow = yield* Effect.forkChild(
-        Stream.runCollect(
-          Stream.tap(cache.around.stream(callOf(), source.run), () => Effect.sleep("1 hour"))
-        )
+        Stream.runCollect(Stream.tap(cache.around.stream(callOf(), source.run), () => Effect.sleep("1 hour")))
       )
       yield* settle
       const fast = yield* Stream.runCollect(cache.around.stream(callOf(), source.run))

@@ -198,7 +198,10 @@ describe("what is not kept", () => {
   it.effect("a conversation that does not end with a question", () =>
     Effect.gen(function* () {
       const cache = yield* make()
-      const messages = [{ role: "user" as const, content: first }, { role: "assistant" as const, content: "Well" }]
+      const messages = [
+        { role: "user" as const, content: first },
+        { role: "assistant" as const, content: "Well" }
+      ]
       expect((yield* ask(cache, "", { request: { messages } })).runs).toBe(1)
       expect(yield* cache.stats).toMatchObject({ entries: 0, misses: 0 })
     })
@@ -390,7 +393,13 @@ describe("the guard against near misses", () => {
   })
 
   it("takes no time on long and strange texts", () => {
-    const strange = ["a".repeat(100_000), '"'.repeat(50_000), "1,".repeat(50_000), "a.b@".repeat(25_000), "’".repeat(9_999)]
+    const strange = [
+      "a".repeat(100_000),
+      '"'.repeat(50_000),
+      "1,".repeat(50_000),
+      "a.b@".repeat(25_000),
+      "’".repeat(9_999)
+    ]
     const began = performance.now()
     for (const text of strange) SemanticCache.nearMiss(text, `${text}x`)
     expect(performance.now() - began).toBeLessThan(2_000)
@@ -404,4 +413,3 @@ it.effect("the noop has no answer", () =>
     expect(yield* SemanticCache.noop.clear("any")).toBe(0)
   })
 )
-

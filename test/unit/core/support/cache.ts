@@ -14,7 +14,13 @@ export interface CallParts {
   readonly rest?: Partial<Cache.CacheCall>
 }
 
-export const callOf = ({ controls, prompt = "Hello", request, rest, tenant = "acme" }: CallParts = {}): Cache.CacheCall => ({
+export const callOf = ({
+  controls,
+  prompt = "Hello",
+  request,
+  rest,
+  tenant = "acme"
+}: CallParts = {}): Cache.CacheCall => ({
   context: { tenant },
   target,
   request: { model: "gpt", messages: [{ role: "user", content: prompt }], temperature: 0, ...request },

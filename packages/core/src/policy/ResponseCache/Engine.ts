@@ -128,10 +128,7 @@ export class Engine implements CacheAround {
     })
   }
 
-  stream(
-    call: CacheCall,
-    run: Stream.Stream<LLMStreamPart, LLMError>
-  ): Stream.Stream<LLMStreamPart, LLMError> {
+  stream(call: CacheCall, run: Stream.Stream<LLMStreamPart, LLMError>): Stream.Stream<LLMStreamPart, LLMError> {
     return Stream.unwrap(
       Effect.withFiber((fiber): Effect.Effect<Stream.Stream<LLMStreamPart, LLMError>, LLMError> => {
         const ask = this.askOf(call, fiber)
@@ -158,10 +155,7 @@ export class Engine implements CacheAround {
     )
   }
 
-  private sharedStream(
-    ask: Ask,
-    run: Stream.Stream<LLMStreamPart, LLMError>
-  ): Stream.Stream<LLMStreamPart, LLMError> {
+  private sharedStream(ask: Ask, run: Stream.Stream<LLMStreamPart, LLMError>): Stream.Stream<LLMStreamPart, LLMError> {
     const { call, controls } = ask
     const limitMs = this.limitOf(call)
     return this.streams.share(this.flightKey(ask, "s"), {

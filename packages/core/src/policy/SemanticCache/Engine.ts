@@ -67,10 +67,7 @@ export class Engine implements CacheAround {
     })
   }
 
-  stream(
-    call: CacheCall,
-    run: Stream.Stream<LLMStreamPart, LLMError>
-  ): Stream.Stream<LLMStreamPart, LLMError> {
+  stream(call: CacheCall, run: Stream.Stream<LLMStreamPart, LLMError>): Stream.Stream<LLMStreamPart, LLMError> {
     return Stream.unwrap(
       Effect.withFiber((fiber): Effect.Effect<Stream.Stream<LLMStreamPart, LLMError>, LLMError> => {
         const ask = this.askOf(call, fiber)
@@ -208,11 +205,7 @@ export class Engine implements CacheAround {
     return { vector }
   }
 
-  private failed(
-    ask: Ask,
-    operation: CacheStoreFailed["operation"],
-    reason: CacheStoreFailed["reason"]
-  ): undefined {
+  private failed(ask: Ask, operation: CacheStoreFailed["operation"], reason: CacheStoreFailed["reason"]): undefined {
     if (operation === "embed") this.embedFailures++
     const store = operation === "embed" ? this.embedder.name : "memory"
     emit(ask.fiber, () => ({ type: "cache-store-failed", ...about(ask), store, operation, reason }))
