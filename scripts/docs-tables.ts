@@ -199,15 +199,16 @@ export const stalePages = (root: string): ReadonlyArray<StalePage> => {
   })
 }
 
-const main = (check: boolean): number => {
-  const stale = stalePages(workspaceRoot)
+/** Writes the pages of a workspace, or with `check` only tells what is stale. The exit code. */
+export const run = (root: string, check: boolean): number => {
+  const stale = stalePages(root)
   for (const { after, before, page } of stale) {
     if (check) console.error(`${page} shows a table that is not true any more: ${firstDifference(before, after)}`)
-    else writeFileSync(join(workspaceRoot, page), after)
+    else writeFileSync(join(root, page), after)
   }
   if (!check) console.log(`${stale.length} pages written.`)
   else if (stale.length > 0) console.error('Run "npm run docs:tables" and commit the pages.')
   return check && stale.length > 0 ? 1 : 0
 }
 
-if (import.meta.main) process.exitCode = main(process.argv.includes("--check"))
+if (import.meta.main) process.exitCode = run(workspaceRoot, process.argv.includes("--check"))

@@ -6,7 +6,7 @@ import { code, durationMs, shown, table } from "./format.ts"
 import { type Field, fieldsOf } from "./source.ts"
 
 /** An interface of a file under `packages`: `["core/src/policy/Hedge/Options.ts", "Options"]`. */
-export type InterfaceAt = readonly [file: string, name: string]
+type InterfaceAt = readonly [file: string, name: string]
 
 export interface OptionsTable {
   /** Where the options are described. */

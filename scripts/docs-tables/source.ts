@@ -14,7 +14,7 @@ export interface Field {
 const comment = String.raw`\/\*\*(?:(?!\*\/)[^])*\*\/`
 
 /** A doc comment's text on one line, with its links as code. */
-export const textOf = (docComment: string | undefined): string =>
+const textOf = (docComment: string | undefined): string =>
   (docComment ?? "")
     .replace(/^\/\*\*|\*\/$/g, "")
     .split("\n")

@@ -1,11 +1,15 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { describe, expect, it } from "vitest"
+import { afterEach, describe, expect, it, vi } from "vitest"
 import { splitDefault } from "../../scripts/docs-tables/options.ts"
 import { inWords, shown, table } from "../../scripts/docs-tables/format.ts"
-import { stalePages, tables, withTables } from "../../scripts/docs-tables.ts"
+import { run, stalePages, tables, withTables } from "../../scripts/docs-tables.ts"
 import { workspaceRoot } from "../../scripts/files.ts"
 import { temporaryTree } from "../workspace/helpers.ts"
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 describe("the tables of the documentation", () => {
   it.each(Object.keys(tables))("%s can be made", (name) => {
@@ -21,8 +25,17 @@ describe("the tables of the documentation", () => {
     const text = readFileSync(join(workspaceRoot, page), "utf8")
     const changed = text.replace("| `retries` | 2 |", "| `retries` | 3 |")
     expect(changed).not.toBe(text)
-    expect(stalePages(temporaryTree({ [page]: text }))).toEqual([])
-    expect(stalePages(temporaryTree({ [page]: changed }))).toEqual([{ page, before: changed, after: text }])
+    const tree = temporaryTree({ [page]: changed })
+    const said: Array<string> = []
+    vi.spyOn(console, "error").mockImplementation((line: string) => void said.push(line))
+    vi.spyOn(console, "log").mockImplementation(() => undefined)
+    expect(run(tree, true)).toBe(1)
+    expect(said[0]).toContain(`${page} shows a table that is not true any more`)
+    expect(readFileSync(join(tree, page), "utf8")).toBe(changed)
+
+    expect(run(tree, false)).toBe(0)
+    expect(readFileSync(join(tree, page), "utf8")).toBe(text)
+    expect(run(tree, true)).toBe(0)
   })
 
   it("need a name that is known, and both markers", () => {

@@ -5,6 +5,7 @@ import * as Testing from "@breakwater/testing"
 import { existsSync, readFileSync } from "node:fs"
 import { basename, dirname, join, relative } from "node:path"
 import { describe, expect, it } from "vitest"
+import { eventsOf } from "../../scripts/docs-tables/source.ts"
 import { filesUnder, workspaceRoot } from "../../scripts/files.ts"
 
 const pages = [join(workspaceRoot, "README.md"), ...filesUnder(join(workspaceRoot, "docs"), ".md")].map((path) => ({
@@ -35,6 +36,8 @@ const isExported = (module: string, name: string): boolean => {
   )
 }
 
+const events = new Map(eventsOf("core/src/domain/Event.ts").map(({ fields, type }) => [type, fields]))
+
 const pascal = (name: string): string => name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())
 
 describe("the pages", () => {
@@ -49,6 +52,20 @@ describe("the pages", () => {
       ([, module, name]) => modules.has(module!) && name !== "ts"
     )
     expect(named.filter(([, module, name]) => !isExported(module!, name!)).map(([whole]) => whole)).toEqual([])
+  })
+
+  it.each(pages)("$page tells of events as they are", ({ text }) => {
+    const telemetry = text.split(/^## /m).filter((section) => /^Telemetry\n/.test(section))
+    const rows = telemetry.flatMap((section) => [
+      ...section.matchAll(/^\| ((?:`[a-z-]+`(?:, )?)+) \|[^|]*\|([^|\n]*)/gm)
+    ])
+    for (const [, types, carried = ""] of rows) {
+      for (const [, type] of types!.matchAll(/`([^`]+)`/g)) {
+        expect([...events.keys()]).toContain(type)
+        const fields = [...carried.replace(/\([^)]*\)/g, "").matchAll(/`([^`]+)`/g)].map(([, field]) => field)
+        expect(events.get(type!)).toEqual(expect.arrayContaining(fields))
+      }
+    }
   })
 
   it.each(pages)("$page links to what is there", ({ path, text }) => {
