@@ -1,0 +1,127 @@
+/**
+ * Engines that replace each other without dropping a request: each answers the requests it has begun, and is closed
+ * after the last of them. A configuration that cannot be built changes nothing.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberSet from "effect/FiberSet"
+import * as Queue from "effect/Queue"
+import * as Scope from "effect/Scope"
+import { watch } from "node:fs"
+import { basename, dirname, resolve } from "node:path"
+import type { EngineSource } from "../Server.ts"
+import { build, type Engine } from "./Build.ts"
+import type { ConfigurationError } from "./Load.ts"
+import type { GatewayConfig } from "./Schema.ts"
+
+interface Slot {
+  readonly engine: Engine
+  readonly scope: Scope.Closeable
+  users: number
+  retired: boolean
+}
+
+/** The engines of a gateway. */
+export interface Engines extends EngineSource {
+  /** Puts a configuration in force. On failure the old one stays. */
+  readonly replace: (config: GatewayConfig) => Effect.Effect<void, ConfigurationError>
+}
+
+/** What breakers of the same route knew goes over: a reload must not open the gates to a target that is down. */
+const carryOver = (from: Engine, to: Engine): Effect.Effect<void> =>
+  Effect.forEach(
+    from.breakers,
+    ([route, breaker]) => {
+      const next = to.breakers.get(route)
+      return next === undefined ? Effect.void : Effect.flatMap(breaker.save, next.restore)
+    },
+    { discard: true }
+  )
+
+const open = (config: GatewayConfig): Effect.Effect<Slot, ConfigurationError> =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const engine = yield* build(config).pipe(
+      Scope.provide(scope),
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+    return { engine, scope, users: 0, retired: false }
+  })
+
+/** Builds the first engine; the scope closes all of them. */
+export const make = (config: GatewayConfig): Effect.Effect<Engines, ConfigurationError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const slots = new Map<Engine, Slot>()
+    const run = yield* FiberSet.makeRuntime()
+    let current = yield* open(config)
+    slots.set(current.engine, current)
+    yield* Effect.addFinalizer((exit) =>
+      Effect.forEach([...slots.values()], (slot) => Scope.close(slot.scope, exit), { discard: true })
+    )
+    const close = (slot: Slot): void => {
+      slots.delete(slot.engine)
+      run(Scope.close(slot.scope, Exit.void))
+    }
+    return {
+      current: () => current.engine,
+      acquire: () => {
+        current.users++
+        return current.engine
+      },
+      release: (engine) => {
+        const slot = slots.get(engine)
+        if (slot === undefined) return
+        slot.users--
+        if (slot.retired && slot.users === 0) close(slot)
+      },
+      replace: (next) =>
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            const slot = yield* open(next)
+            yield* carryOver(current.engine, slot.engine)
+            const old = current
+            slots.set(slot.engine, slot)
+            current = slot
+            old.retired = true
+            if (old.users === 0) close(old)
+          })
+        )
+    }
+  })
+
+/** How long a file must be quiet before it is read: editors write in several steps. */
+const settle = "100 millis"
+
+/** Runs an effect whenever one of the files changes, or on `SIGHUP`, until the scope ends. */
+export const onChange = (
+  files: ReadonlyArray<string>,
+  reload: Effect.Effect<void>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const changes = yield* Queue.sliding<void>(1)
+    const notify = () => void Queue.offerUnsafe(changes, undefined)
+    const byFolder = Map.groupBy(
+      files.map((file) => resolve(file)),
+      dirname
+    )
+    for (const [folder, names] of byFolder) {
+      const wanted = new Set(names.map((name) => basename(name)))
+      // The folder and not the file: a file that is replaced by another is a file no more.
+      yield* Effect.acquireRelease(
+        Effect.sync(() => watch(folder, (_, name) => (name === null || wanted.has(name) ? notify() : undefined))),
+        (watcher) => Effect.sync(() => watcher.close())
+      )
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => process.on("SIGHUP", notify)),
+      () => Effect.sync(() => process.off("SIGHUP", notify))
+    )
+    yield* Effect.forkScoped(
+      Effect.forever(
+        Effect.andThen(
+          Queue.take(changes),
+          Effect.andThen(Effect.sleep(settle), Effect.andThen(Queue.clear(changes), reload))
+        )
+      )
+    )
+  })

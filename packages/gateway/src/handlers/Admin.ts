@@ -1,0 +1,130 @@
+/** Administration: what the policies know, the configuration in force, and breakers by hand. Needs the scope `admin`. */
+import type { CircuitBreaker } from "@breakwater/core"
+import * as Effect from "effect/Effect"
+import type { Engine } from "../config/Build.ts"
+import { readJson } from "../internal/Body.ts"
+import type { Exchange } from "../internal/Exchange.ts"
+import { defined, maybeText, reading, text } from "../internal/Fields.ts"
+import { isProblem, type Problem, problem, wrong } from "../internal/Problem.ts"
+import { providersOf } from "./Health.ts"
+
+const secretNames = new Set(["apiKey", "secret", "hash", "headers"])
+
+/** A copy without secrets: names of variables stay, values go. */
+export const masked = (value: unknown, name = ""): unknown => {
+  if (Array.isArray(value)) return value.map((each) => masked(each, name))
+  if (typeof value === "object" && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value).map(([key, each]) => [
+        key,
+        masked(each, secretNames.has(key) ? key : name === "apiKey" && key === "env" ? "" : name)
+      ])
+    )
+  }
+  return secretNames.has(name) ? "***" : value
+}
+
+const breakersOf = (engine: Engine) =>
+  Effect.map(
+    Effect.forEach(engine.breakers, ([route, breaker]) =>
+      Effect.map(breaker.snapshots, (snapshots) => snapshots.map((snapshot) => ({ route, ...snapshot })))
+    ),
+    (all) => all.flat()
+  )
+
+/** What only the server knows. */
+export interface ServerState {
+  readonly inFlight: () => number
+  readonly connections: () => number
+  readonly served: () => number
+  readonly shed: () => number
+}
+
+const jsonSafe = (value: unknown): string =>
+  JSON.stringify(value, (_, each: unknown) => (typeof each === "bigint" ? each.toString() : each))
+
+export const snapshot =
+  (server: ServerState) =>
+  (exchange: Exchange): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      const { engine } = exchange
+      const cache = yield* Effect.option(engine.cache.stats)
+      const body = {
+        server: {
+          inFlight: server.inFlight(),
+          connections: server.connections(),
+          served: server.served(),
+          shed: server.shed()
+        },
+        providers: yield* providersOf(engine),
+        breakers: yield* breakersOf(engine),
+        cache: cache._tag === "Some" ? cache.value : null
+      }
+      yield* exchange.send(200, jsonSafe(body))
+    })
+
+export const config = (exchange: Exchange): Effect.Effect<void> => exchange.json(200, masked(exchange.engine.config))
+
+export const breakers = (exchange: Exchange): Effect.Effect<void> =>
+  Effect.flatMap(breakersOf(exchange.engine), (all) => exchange.send(200, jsonSafe({ breakers: all })))
+
+/** Holds that were set by hand, so that they can be given back. */
+const holds = new WeakMap<CircuitBreaker.CircuitBreakerService, Map<string, CircuitBreaker.Release>>()
+
+const release = (breaker: CircuitBreaker.CircuitBreakerService, key: string): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const held = holds.get(breaker)?.get(key)
+    holds.get(breaker)?.delete(key)
+    return held ?? Effect.void
+  })
+
+const hold = (
+  breaker: CircuitBreaker.CircuitBreakerService,
+  key: string,
+  taking: Effect.Effect<CircuitBreaker.Release>
+) =>
+  Effect.flatMap(Effect.andThen(release(breaker, key), taking), (given) =>
+    Effect.sync(() => {
+      const known = holds.get(breaker) ?? new Map<string, CircuitBreaker.Release>()
+      holds.set(breaker, known.set(key, given))
+    })
+  )
+
+const apply = (
+  breaker: CircuitBreaker.CircuitBreakerService,
+  action: string,
+  key: string
+): Effect.Effect<void, Problem> => {
+  switch (action) {
+    case "reset":
+      return Effect.andThen(release(breaker, key), breaker.reset(key))
+    case "force-open":
+      return hold(breaker, key, breaker.forceOpen(key))
+    case "force-closed":
+      return hold(breaker, key, breaker.forceClosed(key))
+    case "disable":
+      return hold(breaker, key, breaker.disable(key))
+    case "release":
+      return release(breaker, key)
+    default:
+      return Effect.fail(wrong("action", "it must be reset, force-open, force-closed, disable or release"))
+  }
+}
+
+/** `POST /admin/breakers` with `{ "key": "provider/model", "action": "reset", "route": "default" }`. */
+export const changeBreaker = (exchange: Exchange): Effect.Effect<void, Problem> =>
+  Effect.flatMap(readJson(exchange), (body) => {
+    const asked = reading(() => ({
+      key: text(body["key"], "key"),
+      action: text(body["action"], "action"),
+      ...defined({ route: maybeText(body["route"], "route") })
+    }))
+    if (isProblem(asked)) return Effect.fail(asked)
+    const breaker = exchange.engine.breakers.get(asked.route ?? "default")
+    if (breaker === undefined)
+      return Effect.fail(problem("not-found", "There is no route with a breaker of that name."))
+    return Effect.flatMap(
+      Effect.andThen(apply(breaker, asked.action, asked.key), breaker.snapshot(asked.key)),
+      (after) => exchange.json(200, after)
+    )
+  })

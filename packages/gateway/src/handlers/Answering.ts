@@ -1,0 +1,163 @@
+/** What chat completions and messages have in common: both ask the service, whole or as a stream. */
+import { type Call, Events, type LLMError } from "@breakwater/core"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
+import { controlsOf } from "../internal/Controls.ts"
+import type { ClientGone, Exchange } from "../internal/Exchange.ts"
+import { isProblem, type Problem, problem } from "../internal/Problem.ts"
+import { choose, type Chosen } from "../internal/Targets.ts"
+import type { Asked } from "../wire/Asked.ts"
+import { costOf, failuresOf, headerText } from "../wire/Finished.ts"
+import type { Naming } from "../wire/openai/Encode.ts"
+
+export type HandlerError = Problem | LLMError.LLMError | ClientGone
+
+/** How one wire puts answers into words. */
+export interface Voice {
+  readonly whole: (answer: Call.LLMResponse, naming: Naming) => string
+  readonly encoder: (naming: Naming, asked: Asked) => { readonly part: (part: Call.LLMStreamPart) => string }
+  /** An error in the middle of a stream, and its end. */
+  readonly broken: (error: LLMError.LLMError | Problem) => string
+}
+
+/** Headers that tell how an answer came about. */
+export const provenance = (
+  exchange: Exchange,
+  answer: Pick<Call.LLMResponse, "target" | "attempts" | "cost" | "cached">
+): void => {
+  const failures = failuresOf(answer.attempts)
+  const cost = costOf(answer.cost)
+  exchange.target = answer.target
+  exchange.attempts = answer.attempts.length
+  exchange.set({
+    "x-breakwater-target": headerText(answer.target),
+    "x-breakwater-attempts": String(answer.attempts.length),
+    "x-breakwater-cache": answer.cached?.source ?? "miss",
+    ...(failures.length === 0 ? {} : { "x-breakwater-failures": failures.join(", ") }),
+    ...(cost === undefined ? {} : { "x-breakwater-cost": cost })
+  })
+}
+
+/** Headers that tell how a call failed. */
+export const failed = (exchange: Exchange, failures: ReadonlyArray<string>): void => {
+  exchange.attempts = failures.length
+  exchange.set({
+    "x-breakwater-attempts": String(failures.length),
+    ...(failures.length === 0 ? {} : { "x-breakwater-failures": failures.join(", ") })
+  })
+}
+
+/** Notes the failed attempts of an effect's call as they happen. */
+export const noting = <A, E, R>(effect: Effect.Effect<A, E, R>, failures: Array<string>): Effect.Effect<A, E, R> =>
+  Events.listen((event) => {
+    if (event.type === "attempt-failed")
+      failures.push(headerText(`${event.target.replace(/[,=]/g, "?")}=${event.error._tag}`))
+  })(effect)
+
+const naming = (exchange: Exchange): Effect.Effect<Naming> =>
+  Effect.map(Clock.currentTimeMillis, (nowMs) => ({
+    requestId: exchange.requestId,
+    created: Math.floor(nowMs / 1_000)
+  }))
+
+const answerWhole = (
+  exchange: Exchange,
+  chosen: Chosen,
+  call: Call.GenerateOptions,
+  voice: Voice
+): Effect.Effect<void, HandlerError> =>
+  Effect.suspend(() => {
+    const failures: Array<string> = []
+    return noting(chosen.llm.generate(call), failures).pipe(
+      Effect.tapError(() => Effect.sync(() => failed(exchange, failures))),
+      Effect.flatMap((answer) =>
+        Effect.map(naming(exchange), (names) => {
+          provenance(exchange, answer)
+          exchange.sendNow(200, voice.whole(answer, names))
+        })
+      )
+    )
+  })
+
+/** Headers of a stream: what is known when its first content goes out. */
+const beginStream = (exchange: Exchange, attempt: number, failures: ReadonlyArray<string>): void => {
+  exchange.attempts = attempt
+  exchange.set({
+    ...(exchange.target === undefined ? {} : { "x-breakwater-target": headerText(exchange.target) }),
+    "x-breakwater-attempts": String(attempt),
+    "x-breakwater-cache": attempt === 0 ? "hit" : "miss",
+    ...(failures.length === 0 ? {} : { "x-breakwater-failures": failures.join(", ") })
+  })
+  exchange.begin()
+}
+
+const errorOf = (cause: Cause.Cause<LLMError.LLMError | ClientGone>): LLMError.LLMError | ClientGone | Problem =>
+  cause.reasons.find((reason) => reason._tag === "Fail")?.error ?? problem("internal", "The gateway failed.")
+
+const answerStream = (
+  exchange: Exchange,
+  chosen: Chosen,
+  asked: Asked,
+  call: Call.StreamOptions,
+  voice: Voice
+): Effect.Effect<void, HandlerError> =>
+  Effect.gen(function* () {
+    const failures: Array<string> = []
+    const encoder = voice.encoder(yield* naming(exchange), asked)
+    let attempt = 0
+    const run = Stream.runForEachArray(chosen.llm.stream(call), (parts) => {
+      let text = ""
+      for (const part of parts) {
+        if (part.type === "target") {
+          attempt = part.attempt
+          exchange.target = part.target
+        } else if (part.type === "finish") {
+          attempt = part.attempts.length
+          exchange.target = part.target
+          exchange.attempts = attempt
+        }
+        text += encoder.part(part)
+      }
+      if (text.length === 0) return Effect.void
+      if (!exchange.begun) beginStream(exchange, attempt, failures)
+      return exchange.write(text)
+    })
+    const exit = yield* Effect.exit(noting(run, failures))
+    if (Exit.isSuccess(exit)) return exchange.end()
+    if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
+    const error = errorOf(exit.cause)
+    if (error._tag === "ClientGone") return yield* Effect.fail(error)
+    if (!exchange.begun) {
+      failed(exchange, failures)
+      return yield* Effect.fail(error)
+    }
+    exchange.error = error._tag
+    yield* exchange.write(voice.broken(error))
+    exchange.end()
+  })
+
+/** Looks up the targets of a request, asks the service, and answers. */
+export const answer = (
+  exchange: Exchange,
+  asked: Asked,
+  chosen: Chosen,
+  voice: Voice
+): Effect.Effect<void, HandlerError> =>
+  Effect.suspend(() => {
+    const controls = controlsOf(exchange)
+    if (isProblem(controls)) return Effect.fail(controls)
+    const { streamPolicy, ...rest } = controls
+    const call = { ...asked.call, ...rest, model: chosen.model, fallbacks: chosen.fallbacks }
+    return asked.stream
+      ? answerStream(exchange, chosen, asked, streamPolicy === undefined ? call : { ...call, streamPolicy }, voice)
+      : answerWhole(exchange, chosen, call, voice)
+  })
+
+/** {@link choose} for the caller of an exchange. */
+export const chosenFor = (
+  exchange: Exchange,
+  asked: Pick<Asked, "model" | "fallbacks">
+): Effect.Effect<Chosen, Problem> => choose(exchange.engine, exchange.principal!, asked.model, asked.fallbacks)

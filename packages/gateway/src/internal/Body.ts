@@ -1,0 +1,91 @@
+/** The body of a request: read up to its limit, parsed once, and never nested too deep. */
+import * as Effect from "effect/Effect"
+import type { Exchange } from "./Exchange.ts"
+import { bodyOf } from "../wire/openai/Decode.ts"
+import type { Fields } from "./Fields.ts"
+import { isProblem, type Problem, problem } from "./Problem.ts"
+
+const tooLarge = (limit: number): Problem => problem("too-large", `The body is larger than ${limit} bytes.`)
+
+const unfinished = problem("invalid-request", "The body ended before its announced length.")
+
+const open = new Set([0x7b, 0x5b])
+const close = new Set([0x7d, 0x5d])
+
+/** How deep JSON text is nested, counted without parsing it; stops above `limit`. */
+export const isDeeper = (bytes: Buffer, limit: number): boolean => {
+  let depth = 0
+  let inText = false
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!
+    if (inText) {
+      if (byte === 0x5c) i++
+      else if (byte === 0x22) inText = false
+    } else if (byte === 0x22) inText = true
+    else if (open.has(byte)) {
+      if (++depth > limit) return true
+    } else if (close.has(byte)) depth--
+  }
+  return false
+}
+
+const read = ({ req, settings }: Exchange): Effect.Effect<Buffer, Problem> =>
+  Effect.callback((resume) => {
+    const limit = settings.bodyBytes
+    if (Number(req.headers["content-length"] ?? 0) > limit) {
+      resume(Effect.fail(tooLarge(limit)))
+      return
+    }
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const stop = () => {
+      req.off("data", onData)
+      req.off("end", onEnd)
+      req.off("close", onClose)
+    }
+    const finish = (result: Effect.Effect<Buffer, Problem>) => {
+      stop()
+      resume(result)
+    }
+    const onData = (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limit) finish(Effect.fail(tooLarge(limit)))
+      else chunks.push(chunk)
+    }
+    const onEnd = () => finish(Effect.succeed(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
+    const onClose = () => finish(Effect.fail(unfinished))
+    req.on("data", onData)
+    req.on("end", onEnd)
+    req.on("close", onClose)
+    return Effect.sync(stop)
+  })
+
+const utf8 = new TextDecoder("utf-8", { fatal: true })
+
+const parse = (bytes: Buffer, depth: number): Fields | Problem => {
+  if (bytes.length === 0) return problem("invalid-request", "The body is empty; it must be a JSON object.")
+  if (isDeeper(bytes, depth)) return problem("invalid-request", `The body is nested deeper than ${depth} levels.`)
+  try {
+    return bodyOf(JSON.parse(utf8.decode(bytes)))
+  } catch (error) {
+    return problem(
+      "invalid-request",
+      error instanceof SyntaxError ? "The body is not valid JSON." : "The body is not valid UTF-8."
+    )
+  }
+}
+
+/** The body as an object. */
+export const readJson = (exchange: Exchange): Effect.Effect<Fields, Problem> => {
+  const { "content-encoding": encoding = "identity", "content-type": type } = exchange.req.headers
+  if (encoding !== "identity") {
+    return Effect.fail(problem("unsupported-media-type", "Compressed bodies are not supported."))
+  }
+  if (type !== undefined && !/\bjson\b/i.test(type)) {
+    return Effect.fail(problem("unsupported-media-type", "The body must be application/json."))
+  }
+  return Effect.flatMap(read(exchange), (bytes) => {
+    const body = parse(bytes, exchange.settings.depth)
+    return isProblem(body) ? Effect.fail(body) : Effect.succeed(body)
+  })
+}

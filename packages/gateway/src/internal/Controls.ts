@@ -1,0 +1,85 @@
+/** What the headers of a request say of the call: whose it is, how long it may take, and how strict it is. */
+import { type Call, LLMConfig } from "@breakwater/core"
+import type { Exchange } from "./Exchange.ts"
+import { type Problem, problem } from "./Problem.ts"
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+/** Controls of one call. */
+export type Controls = Pick<
+  Call.StreamOptions,
+  "context" | "requestId" | "timeout" | "strict" | "cache" | "streamPolicy"
+>
+
+const wrongHeader = (name: string, allowed: string): Problem =>
+  problem("invalid-request", `The header ${name} must be ${allowed}.`, { param: name })
+
+const cacheModes: { readonly [mode: string]: Call.CallControls["cache"] } = {
+  "no-cache": { noCache: true },
+  "no-store": { noStore: true },
+  "read-only": { readOnly: true },
+  off: { noCache: true, noStore: true }
+}
+
+const label = /^[\x21-\x7e]{1,128}$/
+
+const contextOf = (exchange: Exchange): Call.CallControls["context"] | Problem => {
+  const principal = exchange.principal!
+  const tags = exchange
+    .header("x-breakwater-tags")
+    ?.split(",")
+    .map((tag) => tag.trim())
+    .filter((tag) => tag !== "")
+  const user = principal.user ?? exchange.header("x-breakwater-user")
+  const project = principal.project ?? exchange.header("x-breakwater-project")
+  const priority = exchange.header("x-breakwater-priority")
+  if (tags !== undefined && (tags.length > 20 || !tags.every((tag) => label.test(tag)))) {
+    return wrongHeader("x-breakwater-tags", "at most 20 tags with commas between, each at most 128 visible characters")
+  }
+  if (user !== undefined && !label.test(user)) return wrongHeader("x-breakwater-user", "1 to 128 visible characters")
+  if (project !== undefined && !label.test(project))
+    return wrongHeader("x-breakwater-project", "1 to 128 visible characters")
+  if (priority !== undefined && priority !== "interactive" && priority !== "batch") {
+    return wrongHeader("x-breakwater-priority", "interactive or batch")
+  }
+  return {
+    tenant: principal.tenant,
+    key: principal.id,
+    ...(user === undefined ? {} : { user }),
+    ...(project === undefined ? {} : { project }),
+    ...(tags === undefined ? {} : { tags }),
+    ...(priority === undefined ? {} : { priority })
+  }
+}
+
+/** Reads the headers, or says which one is wrong. */
+export const controlsOf = (exchange: Exchange): Controls | Problem => {
+  const context = contextOf(exchange)
+  if (context !== undefined && "_tag" in context) return context
+  const out: Mutable<Controls> = { requestId: exchange.requestId, ...(context === undefined ? {} : { context }) }
+  const timeout = exchange.header("x-breakwater-timeout")
+  if (timeout !== undefined) {
+    const parsed = LLMConfig.parseDuration(timeout)
+    if (parsed === undefined) return wrongHeader("x-breakwater-timeout", "a duration such as 30s or 1500ms")
+    out.timeout = parsed
+  }
+  const strict = exchange.header("x-breakwater-strict")
+  if (strict !== undefined) {
+    if (strict !== "true" && strict !== "false") return wrongHeader("x-breakwater-strict", "true or false")
+    out.strict = strict === "true"
+  }
+  const cache = exchange.header("x-breakwater-cache")
+  if (cache !== undefined) {
+    const mode = Object.hasOwn(cacheModes, cache) ? cacheModes[cache] : undefined
+    if (mode === undefined) return wrongHeader("x-breakwater-cache", Object.keys(cacheModes).join(", "))
+    out.cache = mode
+  }
+  const policy = exchange.header("x-breakwater-stream-policy")
+  if (policy !== undefined) {
+    if (policy !== "fail" && policy !== "continue" && policy !== "buffer") {
+      return wrongHeader("x-breakwater-stream-policy", "fail, continue or buffer")
+    }
+    out.streamPolicy = policy
+  }
+  return out
+}

@@ -1,0 +1,36 @@
+/** What the ends of whole and streamed answers say alike. */
+import type { Call } from "@breakwater/core"
+
+/** The provider's own name of a target's model. */
+export const modelOf = (target: string): string => target.slice(target.indexOf("/") + 1)
+
+/** Text that may stand in a header. */
+export const headerText = (value: string): string => value.replace(/[^\x21-\x7e]/g, "?").slice(0, 500)
+
+/** The failed attempts, each with its error's tag and nothing of the provider's text. */
+export const failuresOf = (attempts: ReadonlyArray<Call.AttemptRecord>): ReadonlyArray<string> =>
+  attempts
+    .filter((attempt) => attempt.error !== undefined)
+    .map((attempt) => headerText(`${attempt.target.replace(/[,=]/g, "?")}=${attempt.error!._tag}`))
+
+const digits = (nanos: bigint): string => {
+  const text = nanos.toString().padStart(10, "0")
+  return `${text.slice(0, -9)}.${text.slice(-9)}`.replace(/\.?0+$/, "") || "0"
+}
+
+/** What a call cost, in dollars, where it is known. */
+export const costOf = (cost: Call.CallCost | undefined): string | undefined =>
+  cost === undefined || cost.unknownAttempts > 0 ? undefined : digits(cost.nanoDollars)
+
+/** What a streamed answer says of itself in its last chunk, since its headers are long gone. */
+export const provenanceOf = (part: Call.CompletePart): Record<string, unknown> => {
+  const failures = failuresOf(part.attempts)
+  const cost = costOf(part.cost)
+  return {
+    target: part.target,
+    attempts: part.attempts.length,
+    ...(failures.length === 0 ? {} : { failures }),
+    ...(part.cached === undefined ? {} : { cache: part.cached.source }),
+    ...(cost === undefined ? {} : { cost })
+  }
+}
