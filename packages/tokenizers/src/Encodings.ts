@@ -17,7 +17,7 @@ interface Module {
   readonly countTokens: (text: string, options: typeof asText) => number
 }
 
-const counterOf = (module: Module): (text: string) => number => {
+const counterOf = (module: Module): ((text: string) => number) => {
   const { countTokens } = module
   return (text) => {
     const pieces = withoutLongRuns(text)
@@ -46,13 +46,19 @@ export const encodings: Readonly<Record<EncodingName, Tokenizer.Encoding>> = {
 
 // The first that matches. A router's prefix (`openai/gpt-4o`) and a fine-tune's (`ft:gpt-4o:…`) are taken off before.
 const rules: ReadonlyArray<readonly [pattern: RegExp, name: EncodingName]> = [
-  [/^(?:chatgpt-4o|gpt-4o|gpt-4\.[1-9]|gpt-[5-9](?:[.-]|$)|gpt-oss|o[1-9](?:-|$)|codex-mini|computer-use)/, "o200k_base"],
+  [
+    /^(?:chatgpt-4o|gpt-4o|gpt-4\.[1-9]|gpt-[5-9](?:[.-]|$)|gpt-oss|o[1-9](?:-|$)|codex-mini|computer-use)/,
+    "o200k_base"
+  ],
   [/^(?:gpt-4(?:-|$)|gpt-3\.5|gpt-35-turbo|text-embedding-(?:3|ada-002)|davinci-002|babbage-002)/, "cl100k_base"]
 ]
 
 /** The encoding of a model of OpenAI's, under its own name or behind a router's prefix. */
 export const encodingNameOf = (model: string): EncodingName | undefined => {
-  const bare = model.toLowerCase().slice(model.lastIndexOf("/") + 1).replace(/^ft:/, "")
+  const bare = model
+    .toLowerCase()
+    .slice(model.lastIndexOf("/") + 1)
+    .replace(/^ft:/, "")
   return rules.find(([pattern]) => pattern.test(bare))?.[1]
 }
 

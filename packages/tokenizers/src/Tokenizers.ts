@@ -29,7 +29,7 @@ export interface Options extends Omit<Tokenizer.Options, "encodingOf"> {
 
 const withEncodings = ({ models = {}, ...options }: Options): Tokenizer.Options => ({
   ...options,
-  encodingOf: (model) => Object.hasOwn(models, model) ? encodings[models[model]!] : encodingOf(model)
+  encodingOf: (model) => (Object.hasOwn(models, model) ? encodings[models[model]!] : encodingOf(model))
 })
 
 /** A tokenizer that counts exactly what it can. Fails with a `ConfigError` for a wrong option. */

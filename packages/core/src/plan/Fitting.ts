@@ -54,9 +54,8 @@ export class Fitting {
       if ("error" in fitted) return Effect.fail(fitted.error)
       const request = fitted.request
       this.sent.set(call.target, request)
-      const replaced = prefill === undefined
-        ? request
-        : { ...request, messages: [...request.messages, prefill], prefill: true }
+      const replaced =
+        prefill === undefined ? request : { ...request, messages: [...request.messages, prefill], prefill: true }
       const replaceable: Replaceable = call
       replaceable.request = replaced
       const settle: Settle = (outcome) => {
@@ -68,9 +67,8 @@ export class Fitting {
 
   /** The request as the first target would get it, for those who stand before the plan; as it is if it does not fit. */
   first(request: ProviderRequest): Effect.Effect<ProviderRequest> {
-    return Effect.map(
-      this.fitted(this.options.targets[0]!.id, request),
-      (fitted) => "error" in fitted ? request : fitted.request
+    return Effect.map(this.fitted(this.options.targets[0]!.id, request), (fitted) =>
+      "error" in fitted ? request : fitted.request
     )
   }
 
@@ -98,12 +96,15 @@ export class Fitting {
       if (found !== undefined) return Effect.succeed(found)
       const target = this.options.targets.find((each) => each.id === id)!
       const { contextWindow, maxOutputTokens } = target.provider.capabilities(target.model)
-      const fit = this.options.context.fit({ ...request, model: target.model }, {
-        model: target.model,
-        provider: target.provider.name,
-        window: contextWindow,
-        maxOutput: maxOutputTokens
-      })
+      const fit = this.options.context.fit(
+        { ...request, model: target.model },
+        {
+          model: target.model,
+          provider: target.provider.name,
+          window: contextWindow,
+          maxOutput: maxOutputTokens
+        }
+      )
       return Effect.map(
         Effect.match(this.inTime(fit), {
           onFailure: (error): Fitted => ({ error }),

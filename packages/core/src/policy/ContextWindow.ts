@@ -48,7 +48,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { ProviderRequest } from "../domain/Request.ts"
 import type { Usage } from "../domain/Usage.ts"
-import { ContextLengthError, InvalidRequestError } from "../errors/LLMError.ts"
+import { type ContextLengthError, InvalidRequestError } from "../errors/LLMError.ts"
 import * as Repair from "../internal/contextRepair.ts"
 import { fit as fitInto, type FitResult, tooLong } from "./ContextWindow/fit.ts"
 import { type Limits, type Options, type Resolved, resolve } from "./ContextWindow/options.ts"
@@ -170,23 +170,25 @@ const build = (settings: Resolved, tokenizer: TokenizerService): ContextWindowSe
     Effect.flatMap(limitsOf(settings, target), ({ contextWindow, maxOutputTokens }) =>
       contextWindow === undefined
         ? Effect.succeed(untouched(request))
-        : fitInto(settings, tokenizer, request, contextWindow, maxOutputTokens ?? Infinity)),
+        : fitInto(settings, tokenizer, request, contextWindow, maxOutputTokens ?? Infinity)
+    ),
   bestMaxTokens: (request, target) =>
     Effect.flatMap(limitsOf(settings, target), ({ contextWindow, maxOutputTokens }) =>
       contextWindow === undefined
         ? Effect.succeed(maxOutputTokens)
         : Effect.flatMap(promptTokens(settings, tokenizer, request), (prompt) => {
-          const best = Math.min(maxOutputTokens ?? Infinity, contextWindow - prompt)
-          return best >= 1
-            ? Effect.succeed(best)
-            : Effect.fail(tooLong(request.model, contextWindow, prompt, "The prompt leaves no room for an answer"))
-        })),
+            const best = Math.min(maxOutputTokens ?? Infinity, contextWindow - prompt)
+            return best >= 1
+              ? Effect.succeed(best)
+              : Effect.fail(tooLong(request.model, contextWindow, prompt, "The prompt leaves no room for an answer"))
+          })
+    ),
   repair: (request, error) =>
     settings.repair
       ? Repair.repair(request, error, {
-        keepTurns: settings.keepTurns,
-        keepFirst: settings.strategy === "dropMiddle"
-      })
+          keepTurns: settings.keepTurns,
+          keepFirst: settings.strategy === "dropMiddle"
+        })
       : undefined,
   learn: tokenizer.learn
 })
@@ -197,9 +199,8 @@ const promptTokens = (
   tokenizer: TokenizerService,
   request: ProviderRequest
 ): Effect.Effect<number> =>
-  Effect.map(
-    tokenizer.countMessages(request.model, request.messages, request.tools),
-    ({ method, tokens }) => method === "exact" ? tokens : Math.ceil(tokens / (1 - settings.margin))
+  Effect.map(tokenizer.countMessages(request.model, request.messages, request.tools), ({ method, tokens }) =>
+    method === "exact" ? tokens : Math.ceil(tokens / (1 - settings.margin))
   )
 
 /**
@@ -207,17 +208,14 @@ const promptTokens = (
  * wrong option.
  */
 export const make = (options: Options = {}): Effect.Effect<ContextWindowService, Config.ConfigError, Tokenizer> =>
-  Effect.flatMap(resolve(options), (settings) =>
-    Effect.map(Tokenizer, (tokenizer) => build(settings, tokenizer)))
+  Effect.flatMap(resolve(options), (settings) => Effect.map(Tokenizer, (tokenizer) => build(settings, tokenizer)))
 
 /** {@link make} as a Layer. */
 export const layer = (options?: Options): Layer.Layer<ContextWindow, Config.ConfigError, Tokenizer> =>
   Layer.effect(ContextWindow, make(options))
 
 /** {@link layer} with its options from configuration. */
-export const layerConfig = (
-  options: Config.Wrap<Options>
-): Layer.Layer<ContextWindow, Config.ConfigError, Tokenizer> =>
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<ContextWindow, Config.ConfigError, Tokenizer> =>
   Layer.effect(ContextWindow, Effect.flatMap(Config.unwrap(options), make))
 
 /** Leaves every request as it is. */

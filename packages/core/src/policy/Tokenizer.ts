@@ -116,7 +116,7 @@ const build = (options: Options): TokenizerService => {
   const estimator = (model: string): Counter => {
     const by = profileOf(model)
     let seen = estimates.get(by)
-    if (seen === undefined) estimates.set(by, seen = new WeakMap())
+    if (seen === undefined) estimates.set(by, (seen = new WeakMap()))
     return { method: "estimated", piece: (text) => estimate(text, by), ratio: calibration(model).ratio, seen }
   }
 
@@ -147,8 +147,12 @@ const build = (options: Options): TokenizerService => {
       const exact = by.method === "exact" && around.exact && messages.every((message) => ofMessage(message).exact)
       return Effect.map(
         Effect.flatMap(count(by, around), (besidesThem) =>
-          Effect.reduce(messages, () => besidesThem, (total, message) =>
-            Effect.map(countMessage(by, message), (tokens) => total + tokens))),
+          Effect.reduce(
+            messages,
+            () => besidesThem,
+            (total, message) => Effect.map(countMessage(by, message), (tokens) => total + tokens)
+          )
+        ),
         (tokens): TokenCount => ({ tokens, method: exact ? "exact" : "estimated" })
       )
     })
@@ -159,7 +163,8 @@ const build = (options: Options): TokenizerService => {
         Effect.map(count(by, { texts: [text], fixed: 0, exact: true }), (tokens): TokenCount => ({
           tokens,
           method: by.method
-        }))),
+        }))
+      ),
     countMessages: (model, messages, tools) =>
       Effect.suspend(() => {
         const locally = countLocally(model, messages, tools)
@@ -167,12 +172,12 @@ const build = (options: Options): TokenizerService => {
         return asked === undefined
           ? locally
           : Effect.matchEffect(asked, {
-            onFailure: () => locally,
-            onSuccess: (tokens) =>
-              Number.isSafeInteger(tokens) && tokens >= 0
-                ? Effect.succeed<TokenCount>({ tokens, method: "exact" })
-                : locally
-          })
+              onFailure: () => locally,
+              onSuccess: (tokens) =>
+                Number.isSafeInteger(tokens) && tokens >= 0
+                  ? Effect.succeed<TokenCount>({ tokens, method: "exact" })
+                  : locally
+            })
       }),
     counter,
     learn: (request, usage) => {

@@ -16,10 +16,10 @@ const ascii = Uint8Array.from({ length: 128 }, (_, unit) => {
   return /[a-z]/i.test(char)
     ? kinds.letter
     : /\d/.test(char)
-    ? kinds.digit
-    : /\s/.test(char)
-    ? kinds.space
-    : kinds.punctuation
+      ? kinds.digit
+      : /\s/.test(char)
+        ? kinds.space
+        : kinds.punctuation
 })
 
 /** Ends of the pieces of a text that holds a long run; `undefined` for one that does not. */
@@ -51,10 +51,10 @@ const kindOf = (char: string): number =>
   letters.test(char)
     ? kinds.letter
     : spaces.test(char)
-    ? kinds.space
-    : digits.test(char)
-    ? kinds.digit
-    : kinds.punctuation
+      ? kinds.space
+      : digits.test(char)
+        ? kinds.digit
+        : kinds.punctuation
 
 /** The pieces of a text, none with a longer run than `longest`; the text itself where there is none to be cut. */
 export const withoutLongRuns = (text: string): ReadonlyArray<string> => {

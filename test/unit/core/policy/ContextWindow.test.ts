@@ -1,4 +1,4 @@
-import { ContextWindow, LLMError, type Message, type Request, Tokenizer } from "@breakwater/core"
+import { ContextWindow, LLMError, Message, type Request, Tokenizer } from "@breakwater/core"
 import { Tokenizers } from "@breakwater/tokenizers"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -29,7 +29,8 @@ const fit = (
   messages: ReadonlyArray<Message.Message>,
   size: number,
   more: Partial<Request.ProviderRequest> = {}
-) => Effect.flatMap(window(options), (context) => context.fit(request(messages, more), { model: "gpt-4o", window: size }))
+) =>
+  Effect.flatMap(window(options), (context) => context.fit(request(messages, more), { model: "gpt-4o", window: size }))
 
 const chat = [
   system("Be brief."),
@@ -56,7 +57,8 @@ describe("what is kept", () => {
         method: "exact",
         inputTokens: (yield* Effect.flatMap(Tokenizers.make(), (each) => each.countMessages("gpt-4o", chat))).tokens
       })
-    }))
+    })
+  )
 
   it.effect("keepNewest drops the oldest turns, whole", () =>
     Effect.gen(function* () {
@@ -64,20 +66,23 @@ describe("what is kept", () => {
       expect(fitted.request.messages).toEqual([chat[0], chat[3], chat[4], chat[5]])
       expect(fitted.dropped.messages).toBe(2)
       expect(fitted.dropped.tokens).toBeGreaterThan(180)
-    }))
+    })
+  )
 
   it.effect("dropMiddle keeps the first turn as well", () =>
     Effect.gen(function* () {
       const fitted = yield* fit({ strategy: "dropMiddle" }, chat, 320, { maxTokens: 50 })
       expect(fitted.request.messages).toEqual([chat[0], chat[1], chat[2], chat[5]])
-    }))
+    })
+  )
 
   it.effect("fail drops nothing", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(fit({ strategy: "fail" }, chat, 320, { maxTokens: 50 }))
       expect(error).toMatchObject({ _tag: "ContextLengthError", maxTokens: 320 })
       expect((error as LLMError.ContextLengthError).requestedTokens).toBeGreaterThan(400)
-    }))
+    })
+  )
 
   it.effect("a call and its results stay together; of a long turn the oldest rounds go", () =>
     Effect.gen(function* () {
@@ -85,27 +90,31 @@ describe("what is kept", () => {
       const messages = [user("look around"), ...rounds]
       const fitted = yield* fit({}, messages, 320, { maxTokens: 10 })
       expect(fitted.request.messages).toEqual([messages[0], ...rounds.slice(2)])
-    }))
+    })
+  )
 
   it.effect("also where a user's message stands between them", () =>
     Effect.gen(function* () {
       const messages = [user(words(200)), assistant("ok"), user("do"), call("a"), user("hurry"), result("a")]
       const fitted = yield* fit({ keepTurns: 0 }, messages, 220, { maxTokens: 10 })
       expect(fitted.request.messages).toEqual(messages.slice(2))
-    }))
+    })
+  )
 
   it.effect("keepTurns turns are never dropped", () =>
     Effect.gen(function* () {
       expect((yield* Effect.flip(fit({ keepTurns: 3 }, chat, 320, { maxTokens: 50 })))._tag).toBe("ContextLengthError")
       expect((yield* fit({ keepTurns: 3 }, chat, 500, { maxTokens: 50 })).request.messages).toEqual(chat)
-    }))
+    })
+  )
 
   it.effect("system messages and the last user's message are never dropped, wherever they stand", () =>
     Effect.gen(function* () {
       const messages = [user(words(50)), assistant("a"), system("late"), assistant(words(50)), user("last")]
       const fitted = yield* fit({ keepTurns: 0 }, messages, 40, { maxTokens: 10 })
       expect(fitted.request.messages).toEqual([messages[2], messages[4]])
-    }))
+    })
+  )
 })
 
 describe("room for the answer", () => {
@@ -118,7 +127,8 @@ describe("room for the answer", () => {
       const context = yield* window()
       const target = { model: "gpt-4o", window: 1_000, maxOutput: 60 }
       expect((yield* context.fit(request(chat), target)).reserved).toBe(60)
-    }))
+    })
+  )
 
   it.effect("it is lowered before a call fails, but not below minAnswer", () =>
     Effect.gen(function* () {
@@ -128,19 +138,25 @@ describe("room for the answer", () => {
       expect(fitted.request.messages).toBe(messages)
       const error = yield* Effect.flip(fit({ minAnswer: 600 }, messages, 1_000, { maxTokens: 900 }))
       expect(error._tag).toBe("ContextLengthError")
-    }))
+    })
+  )
 
   it.effect("bestMaxTokens is what is left, at most the model's largest answer", () =>
     Effect.gen(function* () {
       const context = yield* window()
       const prompt = request([user(words(100))])
       const target = { model: "gpt-4o", window: 1_000 }
-      const { tokens } = yield* Effect.flatMap(Tokenizers.make(), (each) => each.countMessages("gpt-4o", prompt.messages))
+      const { tokens } = yield* Effect.flatMap(Tokenizers.make(), (each) =>
+        each.countMessages("gpt-4o", prompt.messages)
+      )
       expect(yield* context.bestMaxTokens(prompt, target)).toBe(1_000 - tokens)
       expect(yield* context.bestMaxTokens(prompt, { ...target, maxOutput: 50 })).toBe(50)
       expect(yield* context.bestMaxTokens(prompt, { model: "gpt-4o" })).toBeUndefined()
-      expect((yield* Effect.flip(context.bestMaxTokens(prompt, { ...target, window: 90 })))._tag).toBe("ContextLengthError")
-    }))
+      expect((yield* Effect.flip(context.bestMaxTokens(prompt, { ...target, window: 90 })))._tag).toBe(
+        "ContextLengthError"
+      )
+    })
+  )
 })
 
 describe("windows", () => {
@@ -159,7 +175,8 @@ describe("windows", () => {
       expect(yield* windowOf("b", "t")).toBe(300)
       expect(yield* windowOf("b", "t", 350)).toBe(350)
       expect(yield* windowOf("b", "unknown")).toBe(400)
-    }))
+    })
+  )
 
   it.effect("a model nobody knows is left alone", () =>
     Effect.gen(function* () {
@@ -167,7 +184,8 @@ describe("windows", () => {
       const fitted = yield* Effect.flatMap(window(), (context) => context.fit(asked, { model: "x" }))
       expect(fitted.request).toBe(asked)
       expect(fitted.window).toBeUndefined()
-    }))
+    })
+  )
 
   it.effect("a window that is no whole number above zero is an error of the call", () =>
     Effect.gen(function* () {
@@ -176,14 +194,16 @@ describe("windows", () => {
         const error = yield* Effect.flip(context.fit(request(chat), { model: "m", window: size }))
         expect(error).toMatchObject({ _tag: "InvalidRequestError", parameter: "window" })
       }
-    }))
+    })
+  )
 
   it.effect("noop leaves everything as it is", () =>
     Effect.gen(function* () {
       const asked = request(chat)
       expect((yield* ContextWindow.noop.fit(asked, { model: "m", window: 1 })).request).toBe(asked)
       expect(ContextWindow.noop.enabled).toBe(false)
-    }))
+    })
+  )
 })
 
 describe("summaries", () => {
@@ -202,13 +222,15 @@ describe("summaries", () => {
       const [first, second, ...rest] = fitted.request.messages
       expect(first).toEqual(chat[0])
       expect(second).toMatchObject({ role: "system" })
-      expect(String(second!.content).startsWith("Summary of the earlier conversation:\ntable")).toBe(true)
+      expect(Message.textOf(second!).startsWith("Summary of the earlier conversation:\ntable")).toBe(true)
       expect(rest.at(-1)).toEqual(chat.at(-1))
       const counted = yield* Effect.flatMap(Tokenizers.make(), (each) =>
-        each.countMessages("gpt-4o", fitted.request.messages))
+        each.countMessages("gpt-4o", fitted.request.messages)
+      )
       expect(counted.tokens).toBe(fitted.inputTokens)
       expect(counted.tokens + 50).toBeLessThanOrEqual(320)
-    }))
+    })
+  )
 
   it.effect("one that fails or says nothing costs the summary, not the call", () =>
     Effect.gen(function* () {
@@ -218,25 +240,28 @@ describe("summaries", () => {
         expect(fitted.request.messages.at(-1)).toEqual(chat.at(-1))
         expect(fitted.dropped.messages).toBeGreaterThan(0)
       }
-    }))
+    })
+  )
 
   it.effect("nothing dropped, nothing summarised", () =>
     Effect.gen(function* () {
       const fitted = yield* fit({ strategy: { summarise: () => Effect.die("not asked") } }, chat, 10_000)
       expect(fitted.summary).toBe("none")
-    }))
+    })
+  )
 
   it.effect("an emoji is not cut in two", () =>
     Effect.gen(function* () {
       for (let length = 40; length < 60; length++) {
         const summarise = () => Effect.succeed("👩‍👩‍👧‍👦🇩🇪👍🏽".repeat(length))
         const fitted = yield* fit({ strategy: { summarise, maxTokens: 40 + length } }, chat, 400, { maxTokens: 50 })
-        const content = String(fitted.request.messages[1]!.content)
+        const content = Message.textOf(fitted.request.messages[1]!)
         expect(content.isWellFormed()).toBe(true)
         const last = Array.from(new Intl.Segmenter().segment(content), ({ segment }) => segment).at(-1)
         expect(["👩‍👩‍👧‍👦", "🇩🇪", "👍🏽", "\n"]).toContain(last)
       }
-    }))
+    })
+  )
 })
 
 describe("repair", () => {
@@ -284,25 +309,28 @@ describe("repair", () => {
       expect((yield* window({ strategy: "fail" })).repair(long, error)).toBeUndefined()
       expect((yield* window({ repair: false })).repair(long, error)).toBeUndefined()
       expect((yield* window()).repair(long, error)).toBeDefined()
-    }))
+    })
+  )
 })
 
 describe("compaction", () => {
   const compactedText = (text: string, compaction: ContextWindow.Compaction | boolean = true) =>
     Effect.map(fit(compaction === false ? {} : { compaction }, [user(text)], 1_000_000), (fitted) => ({
-      text: String(fitted.request.messages[0]!.content),
+      text: Message.textOf(fitted.request.messages[0]!),
       saved: fitted.compactedCharacters
     }))
 
   it.effect("is off by default", () =>
     Effect.gen(function* () {
       expect(yield* compactedText("a    b\n\n\n\n\nc", false)).toEqual({ text: "a    b\n\n\n\n\nc", saved: 0 })
-    }))
+    })
+  )
 
   it.effect("takes white space out of lines and between paragraphs, and says what it saved", () =>
     Effect.gen(function* () {
       expect(yield* compactedText("a    b   \n\n\n\n\n    c")).toEqual({ text: "a b\n\n    c", saved: 9 })
-    }))
+    })
+  )
 
   it.effect("leaves code and JSON as they are", () =>
     Effect.gen(function* () {
@@ -311,13 +339,15 @@ describe("compaction", () => {
         "~~~\na    b\n~~~",
         "```\nnever    closed",
         "`a    b`",
-        "{ \"a\":    1,\n\n\n\n\n \"b\":   \"c    d\" }",
-        "[ \"a    b\",    2 ]",
-        "{\"cut\":    \"off"
-      ]) expect(yield* compactedText(text)).toEqual({ text, saved: 0 })
-      const mixed = "see    this: {\"a\":    1} and    `b    c`"
-      expect((yield* compactedText(mixed)).text).toBe("see this: {\"a\":    1} and `b    c`")
-    }))
+        '{ "a":    1,\n\n\n\n\n "b":   "c    d" }',
+        '[ "a    b",    2 ]',
+        '{"cut":    "off'
+      ])
+        expect(yield* compactedText(text)).toEqual({ text, saved: 0 })
+      const mixed = 'see    this: {"a":    1} and    `b    c`'
+      expect((yield* compactedText(mixed)).text).toBe('see this: {"a":    1} and `b    c`')
+    })
+  )
 
   it.effect("a paragraph that was there already is not sent again", () =>
     Effect.gen(function* () {
@@ -325,17 +355,19 @@ describe("compaction", () => {
       const { saved, text } = yield* compactedText(`${paragraph}\n\nbetween\n\n${paragraph}`)
       expect(text).toBe(`${paragraph}\n\nbetween\n\n[the same paragraph as above]`)
       expect(saved).toBeGreaterThan(200)
-    }))
+    })
+  )
 
   it.effect("long pastes lose their middle, but not in the last message of the user", () =>
     Effect.gen(function* () {
       const paste = words(1_000)
       const fitted = yield* fit({ compaction: { paste: 300 } }, [user(paste), assistant("ok"), user(paste)], 1_000_000)
-      const [first, , last] = fitted.request.messages.map((message) => String(message.content))
+      const [first, , last] = fitted.request.messages.map((message) => Message.textOf(message))
       expect(first!.length).toBeLessThanOrEqual(300)
       expect(first).toMatch(/^table [\s\S]*\n\[\d+ characters left out\]\n[\s\S]*table$/)
       expect(last).toBe(paste)
-    }))
+    })
+  )
 })
 
 describe("large prompts", () => {
@@ -364,7 +396,8 @@ describe("large prompts", () => {
         expect(longest).toBeLessThan(500)
         expect(performance.now() - began).toBeLessThan(5_000)
         expect((yield* Fiber.join(fiber))._tag).toBe(what === "in one message" ? "Failure" : "Success")
-      }))
+      })
+    )
   }
 })
 
@@ -383,9 +416,9 @@ describe("wrong options", () => {
     ["minAnswer", { minAnswer: 0 }],
     ["margin", { margin: 1 }],
     ["margin", { margin: -0.1 }],
-    ["windows[\"m\"]", { windows: { m: 0 } }],
-    ["windows[\"m\"]", { windows: { m: { contextWindow: -5 } } }],
-    ["windows[\"m\"].maxOutputTokens", { windows: { m: { contextWindow: 5_000, maxOutputTokens: 0 } } }],
+    ['windows["m"]', { windows: { m: 0 } }],
+    ['windows["m"]', { windows: { m: { contextWindow: -5 } } }],
+    ['windows["m"].maxOutputTokens', { windows: { m: { contextWindow: 5_000, maxOutputTokens: 0 } } }],
     ["defaultWindow", { defaultWindow: Infinity }],
     ["compaction.paste", { compaction: { paste: 10 } }]
   ] as ReadonlyArray<readonly [string, ContextWindow.Options]>) {
@@ -393,6 +426,7 @@ describe("wrong options", () => {
       Effect.gen(function* () {
         const error = yield* Effect.flip(ContextWindow.make(options).pipe(Effect.provide(Tokenizer.layer())))
         expect(error.message).toContain(`${field} is `)
-      }))
+      })
+    )
   }
 })

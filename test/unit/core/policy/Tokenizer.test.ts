@@ -10,7 +10,10 @@ const user = (content: string): Message.Message => ({ role: "user", content })
 const words = (count: number): string => Array.from({ length: count }, () => "table").join(" ")
 
 describe("estimates", () => {
-  for (const [model, encoding] of [["unknown", "o200k"], ["llama-3", "cl100k"]] as const) {
+  for (const [model, encoding] of [
+    ["unknown", "o200k"],
+    ["llama-3", "cl100k"]
+  ] as const) {
     it.effect(`${encoding}: within 10 % over the corpus, and 13 % off for a text of it on average`, () =>
       Effect.gen(function* () {
         const tokenizer = yield* Tokenizer.make()
@@ -26,7 +29,8 @@ describe("estimates", () => {
         }
         expect(Math.abs(estimated / exact - 1)).toBeLessThan(0.1)
         expect(off / corpus.length).toBeLessThan(0.13)
-      }))
+      })
+    )
   }
 
   it.effect("no text has no tokens, and any text has one", () =>
@@ -36,7 +40,8 @@ describe("estimates", () => {
       for (const text of ["a", " ", "\n", "🎉", "\ud800", "\u0000"]) {
         expect((yield* tokenizer.count("m", text)).tokens).toBeGreaterThanOrEqual(1)
       }
-    }))
+    })
+  )
 
   it.effect("every message, tool and the answer's beginning add their overhead", () =>
     Effect.gen(function* () {
@@ -50,7 +55,8 @@ describe("estimates", () => {
         content: [{ type: "file", mediaType: "image/png", data: "iVBORw0KGgo=" }]
       }
       expect((yield* tokenizer.countMessages("m", [image])).tokens).toBeGreaterThan(1_000)
-    }))
+    })
+  )
 })
 
 describe("what providers report", () => {
@@ -68,24 +74,34 @@ describe("what providers report", () => {
       expect(Math.abs(after / (before * 1.5) - 1)).toBeLessThan(0.02)
       expect(tokenizer.calibration("m").samples).toBe(20)
       expect(tokenizer.calibration("other")).toEqual({ ratio: 1, samples: 0 })
-    }))
+    })
+  )
 
   it.effect("short prompts, estimated usage, files and wild numbers teach nothing, or little", () =>
     Effect.gen(function* () {
       const tokenizer = yield* Tokenizer.make()
       tokenizer.learn(request("hi"), { inputTokens: 4_000, outputTokens: 1 })
       tokenizer.learn(request(words(400)), { inputTokens: 4_000, outputTokens: 1, estimated: true })
-      tokenizer.learn({
-        model: "m",
-        messages: [{
-          role: "user",
-          content: [{ type: "text", text: words(400) }, { type: "file", mediaType: "image/png", data: "" }]
-        }]
-      }, { inputTokens: 4_000, outputTokens: 1 })
+      tokenizer.learn(
+        {
+          model: "m",
+          messages: [
+            {
+              role: "user",
+              content: [
+                { type: "text", text: words(400) },
+                { type: "file", mediaType: "image/png", data: "" }
+              ]
+            }
+          ]
+        },
+        { inputTokens: 4_000, outputTokens: 1 }
+      )
       expect(tokenizer.calibration("m").samples).toBe(0)
       tokenizer.learn(request(words(400)), { inputTokens: 1e9, outputTokens: 1 })
       expect(tokenizer.calibration("m").ratio).toBe(2)
-    }))
+    })
+  )
 
   it.effect("models are forgotten, the one learned longest ago first", () =>
     Effect.gen(function* () {
@@ -94,7 +110,8 @@ describe("what providers report", () => {
         tokenizer.learn({ model, messages: [user(words(400))] }, { inputTokens: 500, outputTokens: 1 })
       }
       expect(["a", "b", "c"].map((model) => tokenizer.calibration(model).samples)).toEqual([2, 0, 1])
-    }))
+    })
+  )
 })
 
 describe("encodings and endpoints", () => {
@@ -108,18 +125,20 @@ describe("encodings and endpoints", () => {
           return (text: string) => text.length
         })
       }
-      const tokenizer = yield* Tokenizer.make({ encodingOf: (model) => model === "m" ? encoding : undefined })
+      const tokenizer = yield* Tokenizer.make({ encodingOf: (model) => (model === "m" ? encoding : undefined) })
       expect(loads).toBe(0)
       expect(yield* tokenizer.count("m", "abc")).toEqual({ tokens: 3, method: "exact" })
       expect(yield* tokenizer.count("m", "de")).toEqual({ tokens: 2, method: "exact" })
       expect(loads).toBe(1)
-    }))
+    })
+  )
 
   it.effect("one that cannot be loaded is replaced by the estimate", () =>
     Effect.gen(function* () {
       const tokenizer = yield* Tokenizer.make({ encodingOf: () => ({ name: "x", load: Effect.fail("gone") }) })
       expect((yield* tokenizer.count("m", "hello there")).method).toBe("estimated")
-    }))
+    })
+  )
 
   it.effect("a provider's count is exact; its failure costs nothing but exactness", () =>
     Effect.gen(function* () {
@@ -129,7 +148,8 @@ describe("encodings and endpoints", () => {
         const failing = yield* Tokenizer.make({ endpoint })
         expect((yield* failing.countMessages("m", [user("hello")])).method).toBe("estimated")
       }
-    }))
+    })
+  )
 
   it.effect("a changed message in a new object is counted anew", () =>
     Effect.gen(function* () {
@@ -138,7 +158,8 @@ describe("encodings and endpoints", () => {
       const before = (yield* tokenizer.countMessages("m", [first])).tokens
       first.content = words(100)
       expect((yield* tokenizer.countMessages("m", [first])).tokens).toBeGreaterThan(before + 50)
-    }))
+    })
+  )
 })
 
 describe("long texts", () => {
@@ -158,7 +179,8 @@ describe("long texts", () => {
       yield* Fiber.interrupt(other)
       const exit = yield* Fiber.await(other)
       expect(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)).toBe(true)
-    }))
+    })
+  )
 })
 
 describe("wrong options", () => {
@@ -171,6 +193,7 @@ describe("wrong options", () => {
     it.effect(`${field}: ${JSON.stringify(options)}`, () =>
       Effect.gen(function* () {
         expect(String(yield* Effect.flip(Tokenizer.make(options)))).toContain(field)
-      }))
+      })
+    )
   }
 })

@@ -76,13 +76,14 @@ const boundOf = (request: ProviderRequest): number => {
 }
 
 export const tooLong = (model: string, window: number, requested: number, why: string): ContextLengthError =>
-  withoutStack(() =>
-    new ContextLengthError({
-      message: `${why}; ${model} takes ${window} tokens, and this needs about ${requested}`,
-      model,
-      maxTokens: window,
-      requestedTokens: requested
-    })
+  withoutStack(
+    () =>
+      new ContextLengthError({
+        message: `${why}; ${model} takes ${window} tokens, and this needs about ${requested}`,
+        model,
+        maxTokens: window,
+        requestedTokens: requested
+      })
   )
 
 // --- what is kept -------------------------------------------------------------------------------------------------
@@ -165,7 +166,7 @@ const sampled = (text: string, by: ReturnType<typeof profileOf>): number =>
 
 const others = (job: Job, kept: Indices): Indices => {
   const set = new Set(kept)
-  return job.request.messages.flatMap((_, index) => set.has(index) ? [] : [index])
+  return job.request.messages.flatMap((_, index) => (set.has(index) ? [] : [index]))
 }
 
 /** Below this many tokens a summary says nothing, and is not paid for. */
@@ -194,7 +195,8 @@ const summarised = (job: Job, dropped: Indices, limit: number): Effect.Effect<Me
   )
   return Effect.matchEffect(task, {
     onFailure: () => Effect.succeed(undefined),
-    onSuccess: (text) => text.trim().length === 0 ? Effect.succeed(undefined) : within(job, heading, text.trim(), limit)
+    onSuccess: (text) =>
+      text.trim().length === 0 ? Effect.succeed(undefined) : within(job, heading, text.trim(), limit)
   })
 }
 
@@ -213,7 +215,7 @@ const compactMessage = (message: Message, rules: CompactRules): Message => {
   const content = message.content
   if (typeof content === "string") {
     const shorter = compact(content, rules)
-    return shorter === content ? message : { ...message, content: shorter } as Message
+    return shorter === content ? message : ({ ...message, content: shorter } as Message)
   }
   let touched = false
   const parts = (content as ReadonlyArray<MessagePart>).map((part) => {
@@ -223,11 +225,11 @@ const compactMessage = (message: Message, rules: CompactRules): Message => {
     touched = true
     return { ...part, text: shorter }
   })
-  return touched ? { ...message, content: parts } as Message : message
+  return touched ? ({ ...message, content: parts } as Message) : message
 }
 
 /** The request with its texts made shorter. Long pastes are cut only before the last message of the user. */
-export const compacted = (request: ProviderRequest, rules: CompactRules): Effect.Effect<ProviderRequest> => {
+const compacted = (request: ProviderRequest, rules: CompactRules): Effect.Effect<ProviderRequest> => {
   const last = request.messages.findLastIndex((message) => message.role === "user")
   const whole = { ...rules, paste: Infinity }
   return Effect.map(
@@ -262,11 +264,16 @@ const done = (
 const drop = (job: Job, answer: number, kept: Kept, sizes: Map<number, number>): Effect.Effect<FitResult> => {
   const finish = (kept: Kept, summary: Message | undefined, tokens: number, wanted: boolean): FitResult => {
     const dropped = others(job, kept.indices)
-    return done(job, answer, { ...job.request, messages: withSummary(job, kept.indices, summary) }, {
-      inputTokens: kept.tokens + tokens,
-      dropped: { messages: dropped.length, tokens: roughly(job, dropped, sizes) },
-      summary: summary !== undefined ? "added" : wanted ? "failed" : "none"
-    })
+    return done(
+      job,
+      answer,
+      { ...job.request, messages: withSummary(job, kept.indices, summary) },
+      {
+        inputTokens: kept.tokens + tokens,
+        dropped: { messages: dropped.length, tokens: roughly(job, dropped, sizes) },
+        summary: summary !== undefined ? "added" : wanted ? "failed" : "none"
+      }
+    )
   }
   const { summary } = job.settings
   if (summary === undefined) return Effect.succeed(finish(kept, undefined, 0, false))
@@ -280,7 +287,8 @@ const drop = (job: Job, answer: number, kept: Kept, sizes: Map<number, number>):
     return Effect.flatMap(summarised(job, others(job, stays.indices), left), (message) =>
       message === undefined
         ? Effect.succeed(finish(kept, undefined, 0, true))
-        : Effect.map(countMessageWith(job.counter, message), (tokens) => finish(stays, message, tokens, true)))
+        : Effect.map(countMessageWith(job.counter, message), (tokens) => finish(stays, message, tokens, true))
+    )
   })
 }
 
@@ -295,25 +303,30 @@ const fitted = (job: Job, answer: number): Effect.Effect<FitResult, ContextLengt
       return Effect.fail(tooLong(model, job.window, requested, why))
     })
   const none: FitResult["dropped"] = { messages: 0, tokens: 0 }
-  return Effect.flatMap(keep(job, roomFor(job, answer), sizes), (kept): Effect.Effect<FitResult, ContextLengthError> => {
-    if (kept !== undefined && kept.indices.length === messages.length) {
-      return Effect.succeed(done(job, answer, job.request, { inputTokens: kept.tokens, dropped: none, summary: "none" }))
+  return Effect.flatMap(
+    keep(job, roomFor(job, answer), sizes),
+    (kept): Effect.Effect<FitResult, ContextLengthError> => {
+      if (kept !== undefined && kept.indices.length === messages.length) {
+        return Effect.succeed(
+          done(job, answer, job.request, { inputTokens: kept.tokens, dropped: none, summary: "none" })
+        )
+      }
+      const drops = job.settings.strategy !== "fail"
+      if (kept !== undefined && drops) return drop(job, answer, kept, sizes)
+      const least = Math.min(answer, job.settings.minAnswer)
+      return Effect.flatMap(keep(job, roomFor(job, least), sizes, drops), (kept) => {
+        if (kept === undefined) return fail("Not even what must stay of the prompt fits", least)
+        const whole = kept.indices.length === messages.length
+        if (!whole && !drops) return fail("The prompt does not fit, and nothing may be dropped", least)
+        // All the room that the prompt leaves, which is less than was asked for.
+        const shorter = Math.max(least, least + roomFor(job, least) + job.around - kept.tokens)
+        const request = job.request.maxTokens === undefined ? job.request : { ...job.request, maxTokens: shorter }
+        return whole
+          ? Effect.succeed(done(job, shorter, request, { inputTokens: kept.tokens, dropped: none, summary: "none" }))
+          : drop({ ...job, request }, shorter, kept, sizes)
+      })
     }
-    const drops = job.settings.strategy !== "fail"
-    if (kept !== undefined && drops) return drop(job, answer, kept, sizes)
-    const least = Math.min(answer, job.settings.minAnswer)
-    return Effect.flatMap(keep(job, roomFor(job, least), sizes, drops), (kept) => {
-      if (kept === undefined) return fail("Not even what must stay of the prompt fits", least)
-      const whole = kept.indices.length === messages.length
-      if (!whole && !drops) return fail("The prompt does not fit, and nothing may be dropped", least)
-      // All the room that the prompt leaves, which is less than was asked for.
-      const shorter = Math.max(least, least + roomFor(job, least) + job.around - kept.tokens)
-      const request = job.request.maxTokens === undefined ? job.request : { ...job.request, maxTokens: shorter }
-      return whole
-        ? Effect.succeed(done(job, shorter, request, { inputTokens: kept.tokens, dropped: none, summary: "none" }))
-        : drop({ ...job, request }, shorter, kept, sizes)
-    })
-  })
+  )
 }
 
 /** Fits a request into a window of so many tokens. */
@@ -343,10 +356,11 @@ export const fit = (
     }
     return Effect.flatMap(tokenizer.counter(request.model), (counter) => {
       const around = besides(request)
-      const exact = counter.method === "exact" && around.exact &&
-        request.messages.every((message) => ofMessage(message).exact)
+      const exact =
+        counter.method === "exact" && around.exact && request.messages.every((message) => ofMessage(message).exact)
       return Effect.flatMap(countWith(counter, around), (around) =>
-        fitted({ request, settings, counter, window, around, exact, compactedCharacters }, answer))
+        fitted({ request, settings, counter, window, around, exact, compactedCharacters }, answer)
+      )
     })
   }
   return settings.compaction === undefined

@@ -103,7 +103,9 @@ const named = ["keepNewest", "dropMiddle", "fail"] as const
 
 const strategyCheck = (strategy: Strategy): Check => {
   if (typeof strategy === "string") {
-    return named.includes(strategy) ? undefined : optionError("strategy", strategy, `${named.join(", ")}, or a summariser`)
+    return named.includes(strategy)
+      ? undefined
+      : optionError("strategy", strategy, `${named.join(", ")}, or a summariser`)
   }
   if (strategy === null || typeof strategy !== "object" || typeof strategy.summarise !== "function") {
     return optionError("strategy", strategy, `${named.join(", ")}, or a summariser`)
@@ -121,12 +123,15 @@ const reserveCheck = (value: number): Check =>
 const windowChecks = (options: Options): ReadonlyArray<Check> => {
   const reserve = options.reserve ?? defaults.reserve
   const check = (field: string, limits: number | Limits): Check => {
-    const { contextWindow, maxOutputTokens } = typeof limits === "number" ? { contextWindow: limits } : limits as Limits
-    return (contextWindow === undefined ? undefined : wholeInRange(field, contextWindow, 1)) ??
+    const { contextWindow, maxOutputTokens } =
+      typeof limits === "number" ? { contextWindow: limits } : (limits as Limits)
+    return (
+      (contextWindow === undefined ? undefined : wholeInRange(field, contextWindow, 1)) ??
       (maxOutputTokens === undefined ? undefined : wholeInRange(`${field}.maxOutputTokens`, maxOutputTokens, 1)) ??
       (contextWindow !== undefined && reserve >= contextWindow
         ? optionError("reserve", reserve, `less than the window of ${contextWindow} tokens (${field})`)
         : undefined)
+    )
   }
   return [
     ...Object.entries(options.windows ?? {}).map(([name, limits]) => check(`windows[${JSON.stringify(name)}]`, limits)),
@@ -144,20 +149,21 @@ const fill = (options: Options): Resolved => {
   const strategy = options.strategy ?? defaults.strategy
   return {
     strategy: typeof strategy === "string" ? strategy : "summarise",
-    summary: typeof strategy === "string"
-      ? undefined
-      : {
-        summarise: strategy.summarise,
-        maxTokens: strategy.maxTokens ?? defaults.summaryTokens,
-        heading: strategy.heading ?? defaults.heading
-      },
+    summary:
+      typeof strategy === "string"
+        ? undefined
+        : {
+            summarise: strategy.summarise,
+            maxTokens: strategy.maxTokens ?? defaults.summaryTokens,
+            heading: strategy.heading ?? defaults.heading
+          },
     keepTurns: options.keepTurns ?? defaults.keepTurns,
     reserve: options.reserve ?? defaults.reserve,
     minAnswer: options.minAnswer ?? defaults.minAnswer,
     margin: options.margin ?? defaults.margin,
     windows: new Map(
-      Object.entries(options.windows ?? {}).map(([name, limits]) =>
-        [name, typeof limits === "number" ? { contextWindow: limits } : limits] as const
+      Object.entries(options.windows ?? {}).map(
+        ([name, limits]) => [name, typeof limits === "number" ? { contextWindow: limits } : limits] as const
       )
     ),
     lookup: options.lookup,

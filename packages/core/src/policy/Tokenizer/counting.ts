@@ -61,12 +61,7 @@ const pieces = (
   return { tokens, index, from, done: true }
 }
 
-const inTurns = (
-  counter: Counter,
-  texts: ReadonlyArray<string>,
-  limit: number,
-  at: Place
-): Effect.Effect<number> => {
+const inTurns = (counter: Counter, texts: ReadonlyArray<string>, limit: number, at: Place): Effect.Effect<number> => {
   const next = pieces(counter, texts, at.index, at.from, turnUnits, limit - at.tokens)
   const tokens = at.tokens + next.tokens
   return next.done || tokens > limit
@@ -86,9 +81,8 @@ const corrected = (counter: Counter, tokens: number, fixed: number): number => M
 
 /** Tokens of texts and what comes with them; above `limit`, any number above it. */
 export const count = (counter: Counter, countable: Countable, limit = Infinity): Effect.Effect<number> =>
-  Effect.map(
-    raw(counter, countable, (limit - countable.fixed) / counter.ratio),
-    (tokens) => corrected(counter, tokens, countable.fixed)
+  Effect.map(raw(counter, countable, (limit - countable.fixed) / counter.ratio), (tokens) =>
+    corrected(counter, tokens, countable.fixed)
   )
 
 /** Tokens of a message, its overhead included; above `limit`, any number above it. */
