@@ -7,17 +7,23 @@
  */
 import {
   AdaptiveLimit,
+  Budget,
+  BudgetStore,
   Bulkhead,
   CacheStore,
   CircuitBreaker,
+  ContextWindow,
   DynamicTimeout,
   FallbackLimiterStore,
   Hedge,
+  Ledger,
   LimiterStore,
+  RateLimiter,
   ResponseCache,
   Retry,
   RetryBudget,
-  RateLimiter,
+  SemanticCache,
+  Tokenizer,
   TokenQuota
 } from "@breakwater/core"
 import { HttpPool } from "@breakwater/providers"
@@ -46,6 +52,19 @@ export const tables: Readonly<Record<string, () => string>> = {
         max: "The limit is never higher."
       }
     }),
+  budget: () =>
+    optionsTable({
+      of: [policy("Budget/Options.ts"), policy("Budget/Options.ts", "Limit")],
+      defaults: Budget.defaults,
+      text: {
+        scope: "What a limit is kept for: `global`, `tenant`, `project`, `user`, `key`, `model` or `tag`.",
+        period: "The time it is for: a unit of the calendar, a rolling time, or `lifetime`."
+      },
+      inline: {
+        rollingBuckets: "Parts of a `rolling` period (its `buckets`); spending counts up to one of them too long."
+      }
+    }),
+  "budget-store": () => optionsTable({ of: [store("BudgetStore.ts")], defaults: BudgetStore.memoryDefaults }),
   bulkhead: () => optionsTable({ of: [policy("Bulkhead/Options.ts")], defaults: Bulkhead.defaults }),
   "cache-store": () => optionsTable({ of: [store("CacheStore.ts")], defaults: CacheStore.memoryDefaults }),
   "circuit-breaker": () =>
@@ -62,6 +81,21 @@ export const tables: Readonly<Record<string, () => string>> = {
         window: "Which calls count.",
         slow: "Slow calls open the circuit too. Default: off.",
         adaptive: "A failure rate that follows the usual one of the target. Default: off."
+      }
+    }),
+  "context-window": () =>
+    optionsTable({
+      of: [policy("ContextWindow/options.ts")],
+      defaults: ContextWindow.defaults,
+      text: {
+        strategy: "What is dropped: `keepNewest`, `dropMiddle`, `fail`, or `{ summarise, maxTokens, heading }`.",
+        reserve:
+          "What is kept free for the answer of a request without `maxTokens`: tokens, or a share of the window over 0 and under 1 (never more than the model's largest answer).",
+        compaction: "What is made shorter before anything is dropped: `whitespace`, `repeats`, `paste`. Default: off."
+      },
+      inline: {
+        summaryTokens: "The longest summary in tokens: `maxTokens` of a strategy that summarises, 16 to 100,000.",
+        heading: "What stands before a summary."
       }
     }),
   "dynamic-timeout": () =>
@@ -82,6 +116,7 @@ export const tables: Readonly<Record<string, () => string>> = {
   faults: Reference.faults,
   hedge: () => optionsTable({ of: [policy("Hedge/Options.ts")], defaults: Hedge.defaults }),
   "http-pool": () => optionsTable({ of: [["providers/src/HttpPool.ts", "Options"]], defaults: HttpPool.defaults }),
+  ledger: () => optionsTable({ of: [policy("Ledger.ts")], defaults: Ledger.defaults }),
   "limiter-store": () => optionsTable({ of: [store("LimiterStore.ts")], defaults: LimiterStore.memoryDefaults }),
   "limiter-store-fallback": () =>
     optionsTable({
@@ -147,6 +182,7 @@ export const tables: Readonly<Record<string, () => string>> = {
       },
       inline: { factor: "Exponential: by how much a delay is longer than the one before; from 1 to 1,000." }
     }),
+  "semantic-cache": () => optionsTable({ of: [policy("SemanticCache/Options.ts")], defaults: SemanticCache.defaults }),
   spans: Reference.spans,
   "timeout-presets": Reference.timeoutPresets,
   "token-quota": () =>
@@ -161,6 +197,7 @@ export const tables: Readonly<Record<string, () => string>> = {
         maxPause: "The longest pause of that kind. Does not shorten a provider's hint."
       }
     }),
+  tokenizer: () => optionsTable({ of: [policy("Tokenizer.ts")], defaults: Tokenizer.defaults }),
   variables: Reference.variables
 }
 
