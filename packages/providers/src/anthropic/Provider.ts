@@ -126,11 +126,11 @@ export const make = (
       onFailure: ErrorMap.fromAnswer
     })
     const provider = { ...built, url: messagesUrl(built.baseUrl), defaultMaxTokens: options.defaultMaxTokens }
-    return {
+    return built.discreet({
       name: built.name,
       capabilities: built.capabilities,
       generate: generate(provider),
       stream: stream(provider),
       embed: embed(provider)
-    }
+    })
   })

@@ -105,11 +105,12 @@ export const make = (
       capabilities: (model) => Models.capabilities(bareModel(model)),
       onFailure: ErrorMap.fromAnswer
     }),
-    (built) => ({
-      name: built.name,
-      capabilities: built.capabilities,
-      generate: generate(built),
-      stream: stream(built),
-      embed: embed(built)
-    })
+    (built) =>
+      built.discreet({
+        name: built.name,
+        capabilities: built.capabilities,
+        generate: generate(built),
+        stream: stream(built),
+        embed: embed(built)
+      })
   )

@@ -1,12 +1,13 @@
 /**
  * What the providers with a wire of their own are made with alike, checked in one place.
  */
-import { LLMError, type Model } from "@breakwater/core"
+import { LLMError, type LLMProvider, type Model } from "@breakwater/core"
 import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as Redacted from "effect/Redacted"
+import { discreet } from "./Discreet.ts"
 import type { HttpAnswer, Target } from "./Failure.ts"
 import * as HttpCall from "./HttpCall.ts"
 import * as KeyedHttp from "./KeyedHttp.ts"
@@ -50,6 +51,8 @@ export interface Built {
   readonly baseUrl: string
   readonly capabilities: (model: string) => Model.Capabilities
   readonly http: KeyedHttp.KeyedHttp
+  /** The provider with errors that hold neither its keys nor the prompt. */
+  readonly discreet: (provider: LLMProvider.Provider) => LLMProvider.Provider
 }
 
 /** Checks options over the `HttpClient` in the environment. Fails with a `ConfigError` that names the wrong one. */
@@ -72,6 +75,7 @@ export const build = (
       name,
       baseUrl,
       capabilities: typeof capabilities === "function" ? capabilities : () => capabilities,
+      discreet: (provider) => discreet(provider, keys, headers),
       http: KeyedHttp.make({
         http: HttpCall.make(client),
         keys: KeyPool.make(keys, setAside),

@@ -129,13 +129,13 @@ export const make = (
       dialect: options.dialect ?? {},
       url: (operation, model) => shared.baseUrl + path(operation, model)
     }
-    return {
+    return built.discreet({
       name: built.name,
       capabilities: built.capabilities,
       generate: generate(built),
       stream: stream(built),
       embed: embed(built)
-    }
+    })
   })
 
 /** A Layer of a provider that is made by an effect. */
