@@ -1,0 +1,2 @@
+export * as Sqlite from "./Sqlite.ts"
+export * as SqlLedgerStore from "./SqlLedgerStore.ts"
