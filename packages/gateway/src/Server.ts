@@ -178,7 +178,7 @@ const serve = (
         else if (Cause.hasInterruptsOnly(exit.cause)) interrupted(exchange)
         else respond(exchange, internal)
       })
-  ).pipe(Effect.exit, Effect.asVoid)
+  ).pipe(Effect.exit, Effect.andThen(exchange.flushed), Effect.ignore)
 
 /** By a shutdown that would wait no longer, or by the client's leaving. */
 const interrupted = (exchange: Exchange): void => {
@@ -284,7 +284,7 @@ const stop = (server: Http.Server, state: State, settings: Settings, fibers: Fib
     const closing = yield* Effect.forkChild(closed)
     yield* Effect.yieldNow
     server.closeIdleConnections()
-    yield* Effect.timeoutOrElse(state.idle, { duration: settings.shutdownMs, orElse: () => Effect.void })
+    yield* Effect.timeoutOrElse(Effect.interruptible(state.idle), { duration: settings.shutdownMs, orElse: () => Effect.void })
     yield* FiberSet.clear(fibers)
     server.closeIdleConnections()
     for (const socket of state.sockets) socket.destroySoon()

@@ -14,6 +14,14 @@ const entry = ({ id, ownedBy }: { readonly id: string; readonly ownedBy: string 
   owned_by: ownedBy
 })
 
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
 export const models = (exchange: Exchange): Effect.Effect<void, Problem> =>
   Effect.suspend(() => {
     const all = exchange.engine.models.filter(({ id }) => mayUse(exchange.principal!, id))
@@ -24,7 +32,7 @@ export const models = (exchange: Exchange): Effect.Effect<void, Problem> =>
 
 export const model = (exchange: Exchange): Effect.Effect<void, Problem> =>
   Effect.suspend(() => {
-    const id = decodeURIComponent(exchange.path.slice("/v1/models/".length))
+    const id = decoded(exchange.path.slice("/v1/models/".length))
     const found = mayUse(exchange.principal!, id) ? exchange.engine.models.find((each) => each.id === id) : undefined
     if (found !== undefined) return exchange.json(200, entry(found))
     return Effect.fail(

@@ -100,13 +100,25 @@ export class Exchange {
   write(text: string): Effect.Effect<void, ClientGone> {
     const { res } = this
     if (res.destroyed) return Effect.fail(gone)
-    if (res.write(text)) return Effect.void
+    return res.write(text) ? Effect.void : this.until("drain")
+  }
+
+  /** Waits until the answer has left for the client. */
+  get flushed(): Effect.Effect<void, ClientGone> {
+    return Effect.suspend(() => {
+      const { res } = this
+      return res.writableFinished || res.destroyed || res.writableLength === 0 ? Effect.void : this.until("finish")
+    })
+  }
+
+  private until(event: "drain" | "finish"): Effect.Effect<void, ClientGone> {
+    const { res } = this
     return Effect.callback<void, ClientGone>((resume) => {
       const done = () => resume(res.destroyed ? Effect.fail(gone) : Effect.void)
-      res.once("drain", done)
+      res.once(event, done)
       res.once("close", done)
       return Effect.sync(() => {
-        res.off("drain", done)
+        res.off(event, done)
         res.off("close", done)
       })
     }).pipe(
