@@ -5,8 +5,9 @@
  */
 import type { Cached } from "../domain/Cache.ts"
 import type { CompletePart, LLMResponse, LLMStreamPart } from "../domain/Call.ts"
-import type { ContentPart, FinishPart, FinishReason, StreamPart, Turn } from "../domain/Response.ts"
+import type { ContentPart, FinishReason, StreamPart, Turn } from "../domain/Response.ts"
 import type { Usage } from "../domain/Usage.ts"
+import { fold, unfold } from "./answerParts.ts"
 
 /** What is kept of an answer: a turn, or the parts of a stream up to its `finish`. */
 export type StoredAnswer =
@@ -106,65 +107,6 @@ export const snapshot = (
   } catch {
     return "unserialisable"
   }
-}
-
-/** The whole turn that the parts of a stream tell. */
-const fold = (parts: ReadonlyArray<StreamPart>): Turn => {
-  const content: Array<ContentPart> = []
-  let text: { type: "text" | "reasoning"; text: string; metadata?: Readonly<Record<string, unknown>> } | undefined
-  const origin: { id?: string; model?: string } = {}
-  let finish: FinishPart | undefined
-  const append = (type: "text" | "reasoning", delta: string): void => {
-    if (text?.type === type) text.text += delta
-    else content.push((text = { type, text: delta }))
-  }
-  for (const part of parts) {
-    switch (part.type) {
-      case "response-metadata":
-        if (part.id !== undefined) origin.id = part.id
-        if (part.model !== undefined) origin.model = part.model
-        break
-      case "text-delta":
-        if (part.delta.length > 0) append("text", part.delta)
-        break
-      case "reasoning-delta":
-        append("reasoning", part.delta)
-        if (part.metadata !== undefined) text!.metadata = { ...text!.metadata, ...part.metadata }
-        break
-      case "tool-call":
-      case "file":
-        text = undefined
-        content.push(part)
-        break
-      case "finish":
-        finish = part
-        break
-      default:
-    }
-  }
-  const { extra, reason, usage } = finish!
-  return { content, finishReason: reason, usage, ...origin, ...(extra === undefined ? undefined : { extra }) }
-}
-
-/** The parts a stream would have brought for a turn. */
-const unfold = ({ content, extra, finishReason, id, model, usage }: Turn): ReadonlyArray<StreamPart> => {
-  const parts: Array<StreamPart> = []
-  if (id !== undefined || model !== undefined) {
-    parts.push({
-      type: "response-metadata",
-      ...(id === undefined ? undefined : { id }),
-      ...(model === undefined ? undefined : { model })
-    })
-  }
-  for (const part of content) {
-    if (part.type === "text") parts.push({ type: "text-delta", delta: part.text })
-    else if (part.type === "reasoning") {
-      const { metadata, text } = part
-      parts.push({ type: "reasoning-delta", delta: text, ...(metadata === undefined ? undefined : { metadata }) })
-    } else parts.push(part)
-  }
-  parts.push({ type: "finish", reason: finishReason, usage, ...(extra === undefined ? undefined : { extra }) })
-  return parts
 }
 
 /** Whose answer it becomes. */

@@ -3,28 +3,25 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { CacheAround, CacheCall, Cached } from "../../domain/Cache.ts"
 import type { LLMResponse, LLMStreamPart } from "../../domain/Call.ts"
 import type { CacheMiss, CacheStoreFailed, PolicyEvent } from "../../domain/Event.ts"
 import type { Usage } from "../../domain/Usage.ts"
-import { DeadlineExceededError, type LLMError } from "../../errors/LLMError.ts"
+import type { LLMError } from "../../errors/LLMError.ts"
 import { asks } from "../../internal/cacheable.ts"
 import { controlsOf, type Controls } from "../../internal/cacheControls.ts"
 import { exactKey } from "../../internal/cacheKey.ts"
 import { emit } from "../../internal/emit.ts"
-import { Flights, type Owner } from "../../internal/flights.ts"
-import { rejection } from "../../internal/rejection.ts"
+import { Flights } from "../../internal/flights.ts"
 import { type Chunk, SharedStreams } from "../../internal/sharedStreams.ts"
 import * as Stored from "../../internal/storedAnswer.ts"
 import { monotonicMs } from "../../internal/time.ts"
 import { timeLimit } from "../../internal/timeLimit.ts"
-import { CacheEntry, type CacheKey, type CacheStoreService, format } from "../../store/CacheStore.ts"
+import { type CacheEntry, type CacheKey, type CacheStoreService, format } from "../../store/CacheStore.ts"
+import { isOwn, lateBy, ownerOf, readEntry } from "./Judgement.ts"
 import type { Resolved } from "./Options.ts"
 
 /** One call on its way through the cache. */
@@ -42,33 +39,6 @@ interface Hit {
 
 type MissReason = CacheMiss["reason"]
 type Parts = readonly [LLMStreamPart, ...Array<LLMStreamPart>]
-
-const isEntry = Schema.decodeUnknownOption(CacheEntry)
-
-/** Checks what a remote store answered: of this format, whole, and ended by a `finish`. */
-const readEntry = (value: unknown): CacheEntry | undefined => {
-  const entry = Option.getOrUndefined(isEntry(value))
-  if (entry?.answer.kind !== "stream") return entry
-  return entry.answer.parts[entry.answer.parts.length - 1]?.type === "finish" ? entry : undefined
-}
-
-/** A failure that is its caller's own: another one with more time, or another budget, asks for itself. */
-const isOwn = (error: LLMError, leader: Owner, own: Owner): boolean =>
-  error._tag === "DeadlineExceededError"
-    ? own.deadlineMs > leader.deadlineMs
-    : error._tag === "BudgetExceededError" && own.account !== leader.account
-
-const ownerOf = ({ context, deadlineMs = Infinity }: CacheCall): Owner => ({
-  deadlineMs,
-  account: JSON.stringify([context.user, context.project, context.tags])
-})
-
-const lateBy = (limitMs: number): DeadlineExceededError =>
-  rejection(DeadlineExceededError, "DeadlineExceededError", {
-    message: `The call waited ${Math.round(limitMs)} ms for an identical one in flight, to the end of its time`,
-    elapsed: Duration.millis(limitMs),
-    limit: Duration.millis(limitMs)
-  })
 
 export class Engine implements CacheAround {
   private readonly store: CacheStoreService
