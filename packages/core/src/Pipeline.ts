@@ -46,20 +46,18 @@ import type {
   StreamOptions,
   StreamPolicy
 } from "./domain/Call.ts"
-import { type CallContext, single } from "./domain/CallContext.ts"
-import { fromPrompt } from "./domain/Message.ts"
-import { parseTarget, targetId } from "./domain/Model.ts"
 import type { ProviderEmbedRequest, ProviderRequest, Sampling } from "./domain/Request.ts"
 import type { Turn } from "./domain/Response.ts"
-import { fromInput } from "./domain/Tool.ts"
 import type { AttemptError, InvalidRequestError, LLMError } from "./errors/LLMError.ts"
-import { millisOf, optionError, validate, wholeInRange } from "./internal/options.ts"
+import { optionError, validate, wholeInRange } from "./internal/options.ts"
 import * as Check from "./internal/validateCall.ts"
-import { Providers, type Registry } from "./LLMProvider.ts"
+import { Providers } from "./LLMProvider.ts"
 import type { LLMService } from "./LLM.ts"
 import * as Observer from "./observe/Observer.ts"
 import type { CallObserver } from "./domain/Observer.ts"
+import { accounted, budgetedStream, withBudget } from "./plan/Accounting.ts"
 import { Fitting } from "./plan/Fitting.ts"
+import { requestOf, resolve, type Resolved, type ResolveSettings, resolveTarget } from "./plan/Resolve.ts"
 import { nowMs, type PlanSettings, type PlanTarget, Run } from "./plan/Run.ts"
 import { runStream } from "./plan/StreamPlan.ts"
 import { runWhole } from "./plan/WholePlan.ts"
@@ -67,7 +65,7 @@ import { Budget, type BudgetService } from "./policy/Budget.ts"
 import { Bulkhead } from "./policy/Bulkhead.ts"
 import { CircuitBreaker } from "./policy/CircuitBreaker.ts"
 import { ContextWindow, type ContextWindowService } from "./policy/ContextWindow.ts"
-import { Ledger, type LedgerService } from "./policy/Ledger.ts"
+import { Ledger } from "./policy/Ledger.ts"
 import { Pricing } from "./policy/Pricing.ts"
 import { ResponseCache } from "./policy/ResponseCache.ts"
 import * as DynamicTimeout from "./policy/DynamicTimeout.ts"
@@ -107,27 +105,13 @@ const streamPolicies: ReadonlyArray<StreamPolicy> = ["fail", "continue", "buffer
 
 /** Everything that is the same for all calls. */
 interface Assembled {
-  readonly registry: Registry
-  readonly options: PipelineOptions
+  readonly resolve: ResolveSettings
   readonly settings: PlanSettings
-  readonly timeouts: Timeout.Limits
-  readonly targets: ReadonlyArray<PlanTarget>
+  readonly streamPolicy: StreamPolicy
   readonly context: ContextWindowService | undefined
   readonly cache: CacheAround | undefined
   readonly reserve: BudgetService["reserve"]
-  readonly maxPromptCharacters: number
   readonly path: Description["path"]
-  readonly nextId: () => string
-}
-
-/** What one call asks for, checked. */
-interface Resolved {
-  readonly requestId: string
-  readonly context: CallContext
-  readonly targets: ReadonlyArray<PlanTarget>
-  readonly maxAttempts: number
-  readonly strict: boolean
-  readonly totalMs: number
 }
 
 /** Builds the service from the policies in the context. */
@@ -188,10 +172,18 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
     const admits = [breaker.admit, quota.admit, bulkhead.admit].filter((admit): admit is Admit => admit !== undefined)
     let calls = 0
     return {
-      registry,
-      options,
-      timeouts,
-      targets,
+      resolve: {
+        registry,
+        targets,
+        maxAttempts: options.maxAttempts,
+        retries: retry.retries,
+        strict: options.strict ?? false,
+        totalMs: timeouts.total,
+        maxPromptCharacters: options.maxPromptCharacters ?? 10_000_000,
+        defaults: options.defaults,
+        nextId: () => `${prefix}-${(calls++).toString(36)}`
+      },
+      streamPolicy: options.streamPolicy ?? "fail",
       settings: {
         admits,
         retry,
@@ -204,7 +196,6 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
       cache: nested(cache.around, semantic?.around),
       context: context.enabled ? context : undefined,
       reserve: accounted(budget.reserve, ledger.record),
-      maxPromptCharacters: options.maxPromptCharacters ?? 10_000_000,
       path: [
         { step: "context", setting: context.enabled ? "on" : "off" },
         { step: "cache", setting: cache.around === undefined ? "off" : "on" },
@@ -217,8 +208,7 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
         { step: "quota", setting: quota.admit === undefined ? "off" : "on" },
         { step: "bulkhead", setting: bulkhead.admit === undefined ? "off" : "on" },
         { step: "timeouts", setting: Timeout.describe(timeouts) }
-      ],
-      nextId: () => `${prefix}-${(calls++).toString(36)}`
+      ]
     }
   })
 
@@ -235,98 +225,6 @@ const checked = <A>(build: () => A): Effect.Effect<A, Config.ConfigError> =>
 
 const asConfigError = (field: string, problem: InvalidRequestError | undefined): Config.ConfigError | undefined =>
   problem === undefined ? undefined : optionError(field, problem.parameter, problem.message)
-
-// --- 1 check ------------------------------------------------------------------------------------------------------
-
-const resolveTarget = (registry: Registry, parameter: string, text: string): PlanTarget | InvalidRequestError => {
-  const problem = Check.checkModel(parameter, text)
-  if (problem !== undefined) return problem
-  // With several providers, an unknown name before a slash is more likely a slip than a model of the default one.
-  const byDefault = registry.all.length === 1 || !text.includes("/") ? registry.all[0]!.name : undefined
-  const ref = parseTarget(text, (name) => registry.get(name) !== undefined, byDefault)
-  if (ref === undefined) {
-    const names = registry.all.map((provider) => provider.name).join(", ")
-    return Check.invalid(parameter, `${text} names no provider; known are ${names}, as in ${registry.all[0]!.name}/${text}`)
-  }
-  return { provider: registry.get(ref.provider)!, model: ref.model, id: targetId(ref) }
-}
-
-const resolveTargets = (
-  assembled: Assembled,
-  controls: CallControls
-): ReadonlyArray<PlanTarget> | InvalidRequestError => {
-  if (controls.model === undefined && controls.fallbacks === undefined) return assembled.targets
-  const targets: Array<PlanTarget> = []
-  if (controls.model === undefined) targets.push(assembled.targets[0]!)
-  else {
-    const target = resolveTarget(assembled.registry, "model", controls.model)
-    if ("_tag" in target) return target
-    targets.push(target)
-  }
-  for (const text of controls.fallbacks ?? []) {
-    const target = resolveTarget(assembled.registry, "fallbacks", text)
-    if ("_tag" in target) return target
-    if (!targets.some((other) => other.id === target.id)) targets.push(target)
-  }
-  return targets
-}
-
-const resolve = (assembled: Assembled, controls: CallControls): Resolved | InvalidRequestError => {
-  const problem = Check.checkControls(controls)
-  if (problem !== undefined) return problem
-  const targets = resolveTargets(assembled, controls)
-  if ("_tag" in targets) return targets
-  const strict = controls.strict ?? assembled.options.strict ?? false
-  const asked = strict ? 1 : targets.length
-  const maxAttempts = assembled.options.maxAttempts ?? asked + assembled.settings.retry.retries
-  return {
-    requestId: controls.requestId ?? assembled.nextId(),
-    context: controls.context === undefined ? single : { ...single, ...controls.context },
-    targets: asked < targets.length || maxAttempts < targets.length
-      ? targets.slice(0, Math.min(asked, maxAttempts))
-      : targets,
-    maxAttempts,
-    strict,
-    totalMs: controls.timeout === undefined ? assembled.timeouts.total : millisOf(controls.timeout)!
-  }
-}
-
-const samplingKeys = [
-  "temperature",
-  "topP",
-  "topK",
-  "maxTokens",
-  "stop",
-  "seed",
-  "presencePenalty",
-  "frequencyPenalty",
-  "reasoning"
-] as const
-
-/** The request without its model, which each target fills in. */
-const requestOf = (
-  assembled: Assembled,
-  options: GenerateOptions
-): Omit<ProviderRequest, "model"> | InvalidRequestError => {
-  const messages = fromPrompt(options.prompt)
-  const tools = options.tools === undefined ? undefined : fromInput(options.tools)
-  const problem = Check.checkMessages(messages, assembled.maxPromptCharacters) ??
-    Check.checkSampling(options) ??
-    (tools === undefined && options.toolChoice === undefined ? undefined : Check.checkTools(tools, options.toolChoice))
-  if (problem !== undefined) return problem
-  const request: { -readonly [K in keyof Omit<ProviderRequest, "model">]: ProviderRequest[K] } = { messages }
-  const defaults = assembled.options.defaults
-  for (const key of samplingKeys) {
-    const value = options[key] ?? defaults?.[key]
-    if (value !== undefined) (request as Record<string, unknown>)[key] = value
-  }
-  if (tools !== undefined && tools.length > 0) request.tools = tools
-  if (options.toolChoice !== undefined) request.toolChoice = options.toolChoice
-  if (options.responseFormat !== undefined) request.responseFormat = options.responseFormat
-  if (options.user !== undefined) request.user = options.user
-  if (options.extra !== undefined) request.extra = options.extra
-  return request
-}
 
 // --- 0 and 7 observe ----------------------------------------------------------------------------------------------
 
@@ -415,36 +313,6 @@ const observeEnd = (
   })
 }
 
-// --- 3 and 6 budget -----------------------------------------------------------------------------------------------
-
-/** The budget's reservation, with the ledger as another one who hears how it was settled. */
-const accounted = (reserve: BudgetService["reserve"], record: LedgerService["record"]): BudgetService["reserve"] =>
-  record === undefined
-    ? reserve
-    : (call) =>
-      Effect.map(reserve === undefined ? Effect.succeed(() => {}) : reserve(call), (settle) => (attempts) => {
-        settle(attempts)
-        record(call, attempts)
-      })
-
-const withBudget = <A>(
-  reserve: NonNullable<BudgetService["reserve"]>,
-  run: Run,
-  request: ProviderRequest | ProviderEmbedRequest,
-  effect: Effect.Effect<A, LLMError>
-): Effect.Effect<A, LLMError> =>
-  Effect.acquireUseRelease(
-    reserve({
-      context: run.options.context,
-      request,
-      targets: run.options.targets.map((target) => target.id),
-      maxAttempts: run.options.rules.maxAttempts,
-      requestId: run.options.requestId
-    }),
-    () => effect,
-    (settle) => Effect.sync(() => settle(run.records))
-  )
-
 // --- the three operations -----------------------------------------------------------------------------------------
 
 /** The text parts of a turn, joined. */
@@ -456,9 +324,9 @@ const textOf = (turn: Turn): string => {
 
 const generate = (assembled: Assembled, options: GenerateOptions): Effect.Effect<LLMResponse, LLMError> =>
   Effect.withFiber((fiber) => {
-    const resolved = resolve(assembled, options)
+    const resolved = resolve(assembled.resolve, options)
     if ("_tag" in resolved) return Effect.fail(resolved)
-    const request = requestOf(assembled, options)
+    const request = requestOf(assembled.resolve, options)
     if ("_tag" in request) return Effect.fail(request)
     const run = begin(assembled, fiber, "generate", resolved)
     const requestFor = (target: PlanTarget): ProviderRequest => ({ ...request, model: target.model })
@@ -517,11 +385,11 @@ const around = (
 
 const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLMStreamPart, LLMError> =>
   Stream.unwrap(Effect.withFiber((fiber): Effect.Effect<Stream.Stream<LLMStreamPart, LLMError>, LLMError> => {
-    const resolved = resolve(assembled, options)
+    const resolved = resolve(assembled.resolve, options)
     if ("_tag" in resolved) return Effect.fail(resolved)
-    const request = requestOf(assembled, options)
+    const request = requestOf(assembled.resolve, options)
     if ("_tag" in request) return Effect.fail(request)
-    const policy = options.streamPolicy ?? assembled.options.streamPolicy ?? "fail"
+    const policy = options.streamPolicy ?? assembled.streamPolicy
     if (!streamPolicies.includes(policy)) {
       return Effect.fail(Check.invalid("streamPolicy", `${policy} is not one of ${streamPolicies.join(", ")}`))
     }
@@ -555,32 +423,12 @@ const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLM
     )
   }))
 
-const budgetedStream = (
-  reserve: NonNullable<BudgetService["reserve"]>,
-  run: Run,
-  request: ProviderRequest,
-  planned: Stream.Stream<LLMStreamPart, LLMError>
-): Stream.Stream<LLMStreamPart, LLMError> =>
-  Stream.unwrap(Effect.map(
-    Effect.acquireRelease(
-      reserve({
-        context: run.options.context,
-        request,
-        targets: run.options.targets.map((target) => target.id),
-        maxAttempts: run.options.rules.maxAttempts,
-        requestId: run.options.requestId
-      }),
-      (settle) => Effect.sync(() => settle(run.records))
-    ),
-    () => planned
-  ))
-
 const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<EmbedResponse, LLMError> =>
   Effect.withFiber((fiber) => {
     const problem = Check.checkEmbed(options)
     if (problem !== undefined) return Effect.fail(problem)
     // Vectors of different models cannot be compared, so another model answers only where the call names it.
-    const resolved = resolve(assembled, { strict: options.fallbacks === undefined, ...options })
+    const resolved = resolve(assembled.resolve, { strict: options.fallbacks === undefined, ...options })
     if ("_tag" in resolved) return Effect.fail(resolved)
     const request: Omit<ProviderEmbedRequest, "model"> = {
       input: typeof options.input === "string" ? [options.input] : options.input,
@@ -613,7 +461,7 @@ const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<Embed
 
 const describe = (assembled: Assembled, controls: CallControls): Effect.Effect<Description, LLMError> =>
   Effect.suspend(() => {
-    const resolved = resolve(assembled, controls)
+    const resolved = resolve(assembled.resolve, controls)
     if ("_tag" in resolved) return Effect.fail(resolved)
     const { retry } = assembled.settings
     return Effect.succeed({
@@ -622,7 +470,7 @@ const describe = (assembled: Assembled, controls: CallControls): Effect.Effect<D
       maxAttemptsPerTarget: Math.min(retry.retries, resolved.maxAttempts - resolved.targets.length) + 1,
       maxDurationMs: resolved.totalMs,
       maxBackoffMs: Math.min(resolved.totalMs, Retry.worstBackoffMs(retry) ?? resolved.totalMs),
-      streamPolicy: assembled.options.streamPolicy ?? "fail",
+      streamPolicy: assembled.streamPolicy,
       strict: resolved.strict,
       path: assembled.path
     })
