@@ -22,6 +22,7 @@ const units = [
 /** Milliseconds in the largest unit that they are a whole number of. */
 export const inWords = (millis: number): string => {
   if (millis === Infinity) return "none"
+  if (millis === 0) return "0"
   for (const [unit, size] of units) {
     if (millis > 0 && millis % size === 0)
       return `${(millis / size).toLocaleString("en")} ${unit}${millis === size ? "" : "s"}`

@@ -13,7 +13,7 @@ import { join } from "node:path"
 import { disposition, dispositions } from "../../packages/core/src/errors/disposition.ts"
 import { workspaceRoot } from "../files.ts"
 import { code, inWords, shown, table, yes } from "./format.ts"
-import { commentsOf, eventsOf, sourceOf } from "./source.ts"
+import { commentsOf, eventsOf, membersOf, sourceOf } from "./source.ts"
 
 const said = (what: string, texts: Readonly<Record<string, string>>, name: string, comment = ""): string => {
   const text = texts[name] ?? comment
@@ -311,17 +311,20 @@ export const presets = (): string => {
   )
 }
 
-/** The named retry policies. */
-export const retryPresets = (): string =>
-  table(
-    ["preset", "retries", "longest hint waited for", "backoff of a call at most"],
+/** The named retry policies, with what their doc comments say of the delays. */
+export const retryPresets = (): string => {
+  const comments = membersOf("core/src/policy/Retry.ts", "presets")
+  return table(
+    ["preset", "what it is", "retries", "longest hint waited for", "backoff of a call at most"],
     Object.entries(Retry.presets).map(([name, policy]) => [
       code(name),
+      said("retry preset", {}, name, comments.get(name)),
       String(policy.retries),
       shown(policy.maxHint),
       inWords(Retry.worstBackoffMs(policy) ?? Infinity)
     ])
   )
+}
 
 /** The named limits in time. */
 export const timeoutPresets = (): string =>

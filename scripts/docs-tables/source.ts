@@ -61,6 +61,16 @@ export const commentsOf = (file: string, kind: "class" | "interface"): ReadonlyM
     )
   )
 
+/** The doc comment of each member of an exported object that has one, by its name. */
+export const membersOf = (file: string, name: string): ReadonlyMap<string, string> => {
+  const body = bodyAfter(sourceOf(file), new RegExp(String.raw`export const ${name}\b[^{]*\{`)) ?? ""
+  return new Map(
+    [...body.matchAll(new RegExp(String.raw`(${comment})\s*(\w+):`, "g"))].map(
+      ([, text, member]) => [member!, textOf(text)] as const
+    )
+  )
+}
+
 export interface EventType {
   readonly type: string
   readonly text: string
