@@ -33,6 +33,7 @@ import { join, relative } from "node:path"
 import { firstDifference } from "./api.ts"
 import { optionsTable } from "./docs-tables/options.ts"
 import * as Reference from "./docs-tables/reference.ts"
+import * as Settings from "./docs-tables/settings.ts"
 import { filesUnder, workspaceRoot } from "./files.ts"
 
 const policy = (file: string, name = "Options") => [`core/src/policy/${file}`, name] as const
@@ -128,8 +129,8 @@ export const tables: Readonly<Record<string, () => string>> = {
   pages: () => Reference.pages(),
   "pages-adr": () => Reference.pages("adr"),
   "pages-policies": () => Reference.pages("policies"),
-  presets: Reference.presets,
-  providers: Reference.providers,
+  presets: Settings.presets,
+  providers: Settings.providers,
   "rate-limiter": () =>
     optionsTable({
       of: [["core/src/internal/limitRules.ts", "WindowOptions"], policy("RateLimiter.ts", "LimiterOptions")],
@@ -141,7 +142,7 @@ export const tables: Readonly<Record<string, () => string>> = {
           "The most that can go at once, for token bucket and GCRA. Default: the limit; for GCRA 1, or what comes due in a millisecond."
       }
     }),
-  "rate-limiter-plans": Reference.limiterPlans,
+  "rate-limiter-plans": Settings.limiterPlans,
   "redis-stores": () =>
     optionsTable({
       of: [["stores/src/redis/RedisStores.ts", "StoreOptions"]],
@@ -171,7 +172,7 @@ export const tables: Readonly<Record<string, () => string>> = {
         onRetry: "Called before each wait with the error, the attempt that failed, and the wait."
       }
     }),
-  "retry-presets": Reference.retryPresets,
+  "retry-presets": Settings.retryPresets,
   "retry-schedules": () =>
     optionsTable({
       of: [policy("Retry.ts", "Shape"), policy("Retry.ts", "Jittered")],
@@ -184,7 +185,7 @@ export const tables: Readonly<Record<string, () => string>> = {
     }),
   "semantic-cache": () => optionsTable({ of: [policy("SemanticCache/Options.ts")], defaults: SemanticCache.defaults }),
   spans: Reference.spans,
-  "timeout-presets": Reference.timeoutPresets,
+  "timeout-presets": Settings.timeoutPresets,
   "token-quota": () =>
     optionsTable({
       of: [policy("TokenQuota.ts", "Limits"), policy("TokenQuota.ts")],
@@ -198,7 +199,7 @@ export const tables: Readonly<Record<string, () => string>> = {
       }
     }),
   tokenizer: () => optionsTable({ of: [policy("Tokenizer.ts")], defaults: Tokenizer.defaults }),
-  variables: Reference.variables
+  variables: Settings.variables
 }
 
 const region = /^(<!-- table: (\S+) -->\n)(?:(?!^<!-- table:)[^])*?^<!-- \/table -->$/gm

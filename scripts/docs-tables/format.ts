@@ -10,6 +10,8 @@ export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyA
 
 export const code = (text: string): string => `\`${text}\``
 
+export const list = (names: ReadonlyArray<string>): string => names.map(code).join(", ")
+
 export const yes = (value: boolean): string => (value ? "yes" : "no")
 
 const units = [
