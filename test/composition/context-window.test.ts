@@ -1,7 +1,7 @@
 /**
  * The context step on the path of a call: per target, before anything is paid, and once more after a provider's word.
  */
-import { ContextWindow, Event, LLMError, Message, Tokenizer } from "@breakwater/core"
+import { Bulkhead, ContextWindow, Event, LLMError, Message, Tokenizer } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { sweep } from "../support/sweep.ts"
 import { setup } from "./support.ts"
 
 const text = (count: number): string => Array.from({ length: count }, () => "table").join(" ")
@@ -271,4 +272,55 @@ describe("the context window in the pipeline", () => {
       expect(events.some((event) => event.type === "context-repaired" && event.droppedMessages > 0)).toBe(true)
     })
   )
+
+  it.effect("a stream that goes on elsewhere keeps the answer so far as its last message, whatever is dropped", () =>
+    Effect.gen(function* () {
+      const finish = { type: "finish", reason: "stop", usage: { inputTokens: 1, outputTokens: 1 } } as const
+      const { calls, llm } = yield* setup(
+        { a: [ScriptedProvider.cut("The sea ")], b: [ScriptedProvider.stream([" is wide.", finish])] },
+        { targets: ["a/m", "b/m"], streamPolicy: "continue" },
+        { capabilities: { prefill: true }, context: context({ windows: { "a/m": 10_000, "b/m": 1_000 } }) }
+      )
+      yield* Stream.runDrain(llm.stream({ prompt: chat }))
+      const request = (yield* calls("b"))[0]!.request
+      expect("prefill" in request && request.prefill).toBe(true)
+      const sent = messagesOf((yield* calls("b"))[0])
+      expect(sent.length).toBeLessThan(chat.length)
+      expect(sent.slice(-2)).toEqual([chat.at(-1), assistant("The sea")])
+    })
+  )
+
+  it("interrupted at any operation, a fitted and repaired call leaves no slot taken and no timer", async () => {
+    const leaks: Array<string> = []
+    // Only the last run, which nothing interrupts, has its answer.
+    let answered = false
+    let bulkhead: Bulkhead.BulkheadService | undefined
+    const program = Effect.gen(function* () {
+      bulkhead = yield* Bulkhead.make({ limit: 1 })
+      const { llm } = yield* setup(
+        { a: [ScriptedProvider.fail(tooLong({ maxTokens: 600 })), "mended"] },
+        { targets: ["a/m"], timeouts: { total: "1 minute" } },
+        {
+          bulkhead: Layer.succeed(Bulkhead.Bulkhead, bulkhead),
+          context: context({
+            windows: { m: 1_000 },
+            strategy: { summarise: () => Effect.as(Effect.sleep(5), "tables") }
+          })
+        }
+      )
+      expect((yield* llm.generate({ prompt: chat })).text).toBe("mended")
+    })
+    const points = await sweep(
+      () => Effect.scoped(program),
+      ({ clock, exit, point }) => {
+        answered = exit._tag === "Success"
+        if (clock.sleeping() > 0) leaks.push(`a timer at ${point}`)
+        const taken = bulkhead === undefined ? 0 : Effect.runSync(bulkhead.snapshot("a/m")).active
+        if (taken > 0) leaks.push(`a slot at ${point}`)
+      }
+    )
+    expect(points).toBeGreaterThan(100)
+    expect(leaks).toEqual([])
+    expect(answered).toBe(true)
+  })
 })

@@ -278,7 +278,7 @@ const drop = (job: Job, answer: number, kept: Kept, sizes: Map<number, number>):
   const { summary } = job.settings
   if (summary === undefined) return Effect.succeed(finish(kept, undefined, 0, false))
   const room = roomFor(job, answer)
-  const limit = Math.min(summary.maxTokens, room)
+  const limit = Math.min(summary.maxTokens, Math.floor(room / 4))
   // The summary wants room of its own; where that would cost what must stay, it gets what is left.
   return Effect.flatMap(keep(job, room - limit, sizes), (less) => {
     const stays = less ?? kept

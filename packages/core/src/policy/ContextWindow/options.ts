@@ -24,7 +24,7 @@ export interface SummaryTask {
 export interface Summarise {
   /** Called once for a call and target. A failure of it costs the summary, not the call. */
   readonly summarise: (task: SummaryTask) => Effect.Effect<string, unknown>
-  /** The longest summary in tokens, 16 to 100,000. Default: 500. */
+  /** The longest summary in tokens, 16 to 100,000, and at most a quarter of the room. Default: 500. */
   readonly maxTokens?: number
   /** What stands before it. Default: `Summary of the earlier conversation:`. */
   readonly heading?: string
