@@ -1,5 +1,5 @@
 /** How neighbouring policies treat each other inside one attempt (ADR 0001). */
-import { type Attempt, Bulkhead, CircuitBreaker, LLMError, TokenQuota } from "@breakwater/core"
+import { AdaptiveLimit, type Attempt, Bulkhead, CircuitBreaker, LLMError, TokenQuota } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -163,4 +163,41 @@ describe("timeout and breaker", () => {
       const snapshot = yield* breaker.snapshot("a/m")
       assert.deepStrictEqual([snapshot.state, snapshot.failures], ["closed", 0])
     }))
+})
+
+describe("admissions of the program's own", () => {
+  it.effect("are asked last, in their order, and settled first", () =>
+    Effect.gen(function*() {
+      const order: Array<string> = []
+      const named = (name: string): Attempt.Admit => () =>
+        Effect.sync(() => {
+          order.push(`admit ${name}`)
+          return () => {
+            order.push(`settle ${name}`)
+          }
+        })
+      const { llm } = yield* setup({ a: ["one"] }, { targets: ["a/m"], admissions: [named("x"), named("y")] }, {
+        bulkhead: bulkheadOf(named("bulkhead"))
+      })
+      yield* llm.generate({ prompt: "hi" })
+      assert.deepStrictEqual(order, [
+        "admit bulkhead",
+        "admit x",
+        "admit y",
+        "settle y",
+        "settle x",
+        "settle bulkhead"
+      ])
+    }))
+
+  it.effect("an adaptive limit is one of them", () =>
+    Effect.gen(function*() {
+      const adaptive = yield* AdaptiveLimit.make({})
+      const { llm } = yield* setup({ a: ["one"] }, {
+        targets: ["a/m"],
+        admissions: adaptive.admit === undefined ? [] : [adaptive.admit]
+      })
+      assert.strictEqual((yield* llm.generate({ prompt: "hi" })).text, "one")
+      assert.isDefined(yield* adaptive.snapshot("a/m"))
+    }).pipe(Effect.scoped))
 })

@@ -120,7 +120,6 @@ export const layerPolicies = (
     TokenQuota.layer(policies[name].quota),
     Bulkhead.layerNoop,
     Hedge.layerNoop,
-  Hedge.layerNoop,
     ContextWindow.layerNoop,
     ResponseCache.layerNoop,
     Budget.layerNoop,

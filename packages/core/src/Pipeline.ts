@@ -96,6 +96,8 @@ export interface PipelineOptions {
   readonly maxPromptCharacters?: number
   /** Sampling parameters of every call that does not set its own. */
   readonly defaults?: Sampling
+  /** Admissions of the program's own, or an `AdaptiveLimit`'s: asked last, inside the bulkhead. Default: none. */
+  readonly admissions?: ReadonlyArray<Admit>
 }
 
 /** The services the pipeline is built from. Leaving one out is a compile error; a Noop is a choice one can see. */
@@ -169,7 +171,9 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
     }
     const retryBudget = options.retryBudget === "off" ? undefined : yield* RetryBudget.make(options.retryBudget ?? {})
     // The order of admission is the order of this list.
-    const admits = [breaker.admit, quota.admit, bulkhead.admit].filter((admit): admit is Admit => admit !== undefined)
+    const admits = [breaker.admit, quota.admit, bulkhead.admit, ...(options.admissions ?? [])].filter(
+      (admit): admit is Admit => admit !== undefined
+    )
     let calls = 0
     return {
       resolve: {
