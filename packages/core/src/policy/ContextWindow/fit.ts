@@ -2,16 +2,16 @@
  * Fits a request into a window: counts what needs to be counted, and drops what does not fit.
  */
 import * as Effect from "effect/Effect"
-import type { Message, MessagePart } from "../../domain/Message.ts"
+import type { Message } from "../../domain/Message.ts"
 import type { ProviderRequest } from "../../domain/Request.ts"
 import { ContextLengthError, withoutStack } from "../../errors/LLMError.ts"
-import { compact, type CompactRules } from "../../internal/compaction.ts"
 import { besides, ofMessage, unitsOf } from "../../internal/messageTokens.ts"
 import { characterCut } from "../../internal/textCuts.ts"
 import { estimate, profileOf } from "../../internal/tokenEstimate.ts"
 import { type Question, trim, type Trimming } from "../../internal/trimming.ts"
 import { type Indices, outline } from "../../internal/turns.ts"
 import { type Counter, countMessageWith, countWith, type TokenizerService } from "../Tokenizer.ts"
+import { compacted, unitsOfMessages } from "./compacting.ts"
 import type { Resolved } from "./options.ts"
 
 /** What was done to a request. */
@@ -208,43 +208,6 @@ const withSummary = (job: Job, kept: Indices, summary: Message | undefined): Rea
   return [...messages.slice(0, at), summary, ...messages.slice(at)]
 }
 
-// --- compaction -----------------------------------------------------------------------------------------------------
-
-const compactMessage = (message: Message, rules: CompactRules): Message => {
-  if (message.role !== "user" && message.role !== "assistant") return message
-  const content = message.content
-  if (typeof content === "string") {
-    const shorter = compact(content, rules)
-    return shorter === content ? message : ({ ...message, content: shorter } as Message)
-  }
-  let touched = false
-  const parts = (content as ReadonlyArray<MessagePart>).map((part) => {
-    if (part.type !== "text") return part
-    const shorter = compact(part.text, rules)
-    if (shorter === part.text) return part
-    touched = true
-    return { ...part, text: shorter }
-  })
-  return touched ? ({ ...message, content: parts } as Message) : message
-}
-
-/** The request with its texts made shorter. Long pastes are cut only before the last message of the user. */
-const compacted = (request: ProviderRequest, rules: CompactRules): Effect.Effect<ProviderRequest> => {
-  const last = request.messages.findLastIndex((message) => message.role === "user")
-  const whole = { ...rules, paste: Infinity }
-  return Effect.map(
-    Effect.forEach(request.messages, (message, index) => {
-      const work = Effect.sync(() => compactMessage(message, index < last ? rules : whole))
-      return unitsOf(ofMessage(message)) > 100_000 ? Effect.andThen(Effect.yieldNow, work) : work
-    }),
-    (messages) =>
-      messages.every((message, index) => message === request.messages[index]) ? request : { ...request, messages }
-  )
-}
-
-const units = (request: ProviderRequest): number =>
-  request.messages.reduce((total, message) => total + unitsOf(ofMessage(message)), 0)
-
 // --- the whole ------------------------------------------------------------------------------------------------------
 
 const done = (
@@ -339,7 +302,7 @@ export const fit = (
 ): Effect.Effect<FitResult, ContextLengthError> => {
   const from = (request: ProviderRequest): Effect.Effect<FitResult, ContextLengthError> => {
     const answer = reserveOf(settings, request, window, maxOutput)
-    const compactedCharacters = request === original ? 0 : units(original) - units(request)
+    const compactedCharacters = request === original ? 0 : unitsOfMessages(original) - unitsOfMessages(request)
     const bound = boundOf(request)
     // The largest correction of an estimate is a factor of two, and so is the room for it.
     if (bound * 2 <= (window - answer) * (1 - settings.margin)) {
