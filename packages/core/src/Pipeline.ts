@@ -4,25 +4,27 @@
  * ```text
  *  0 observe      the call gets its id, its deadline and, if somebody listens, its span
  *  1 check        the request is checked field by field, before anything is sent or paid
- *    context      and made to fit the first target's window (each further target's, when it is asked)
+ *    context      and fitted to the first target's window (that of each further target when it is asked)
  *  2 cache        an earlier answer, or one that is on its way
  *  3 budget       the worst case is reserved in every scope
- *  4 plan         targets in order: retry, fail over, continue, all from one number of attempts
+ *  4 plan         targets in order: retry, hedge, fail over, continue, all from one number of attempts
  *  5 each attempt, outermost first:
+ *      context    the prompt fits the target's window
  *      breaker    admits, or ends the retries at this target at once
  *      quota      requests and tokens a minute
  *      bulkhead   a slot among the calls under way
+ *      own        admissions of the program's own
  *      timeout    first token, idle, attempt
  *      provider   one HTTP call
  *  6 settle       bulkhead, quota and breaker hear how the attempt ended; budget and ledger what all of them cost
  *  7 observe      the span is closed, the event sent
  * ```
  *
- * Why this order: what the cache keys and the budget pays for is what is sent, so the prompt is fitted before
- * them; each further target fits it when its attempt begins, as its outermost admission. a hit in the cache must cost nothing, so the cache stands before the budget. The budget covers all
- * attempts, so it stands around the plan. The breaker counts attempts, not calls, so that a retry which rescues a call
- * does not hide the failure it met; it stands before quota and bulkhead, so that a call to a broken target takes
- * neither tokens nor a slot. The timeout stands inside the bulkhead: waiting for a slot is not the provider's fault.
+ * Why this order: what the cache keys and the budget pays for is what is sent, so the prompt is fitted before them. A
+ * hit in the cache must cost nothing, so the cache stands before the budget. The budget covers all attempts, so it stands
+ * around the plan. The breaker counts attempts, not calls, so that a retry which rescues a call does not hide the failure
+ * it met; it stands before quota and bulkhead, so that a call to a broken target takes neither tokens nor a slot. The
+ * timeout stands inside the bulkhead: waiting for a slot is not the provider's fault.
  */
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
