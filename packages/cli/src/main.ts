@@ -12,7 +12,7 @@ import { readFileSync } from "node:fs"
 import { command } from "./Breakwater.ts"
 import { teardown, watchSignals } from "./ExitCode.ts"
 import { Ended, reportCause } from "./Failure.ts"
-import { oneLine, plain } from "./render/Style.ts"
+import { jsonLine, oneLine, plain } from "./render/Style.ts"
 import { keepSecretsOf } from "./Secrets.ts"
 import { stderr, stdout } from "./Terminal.ts"
 
@@ -32,7 +32,7 @@ const presenter: CliOutput.Presenter = {
           return out.write(`${event.name} ${event.version}\n`)
         case "InvalidInvocation": {
           const message = event.errors.map((error) => oneLine(error.message)).join("; ")
-          if (wantsJson) return out.write(`${JSON.stringify({ text: "", error: { tag: "UsageError", message } })}\n`)
+          if (wantsJson) return out.write(jsonLine({ text: "", error: { tag: "UsageError", message } }))
           const err = stderr()
           return err.write(`${err.style.red("error")} ${message}\nSee ${event.commandPath.join(" ")} --help\n`)
         }
@@ -48,6 +48,8 @@ const versionFlag: typeof GlobalFlag.Version = GlobalFlag.Action({
 
 // A reader that has gone (`| head`) is no error of ours.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1))
+// And one of stderr alone does not take the answer away from those who read stdout.
+process.stderr.on("error", () => {})
 keepSecretsOf(process.env)
 watchSignals()
 

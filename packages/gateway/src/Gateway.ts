@@ -13,6 +13,8 @@ import * as Reload from "./config/Reload.ts"
 import type { GatewayConfig } from "./config/Schema.ts"
 import * as Server from "./Server.ts"
 
+export type { AccessRecord } from "./Server.ts"
+
 export interface Options extends Omit<Server.Options, "tls"> {}
 
 /** A running gateway. */

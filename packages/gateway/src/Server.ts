@@ -284,7 +284,10 @@ const stop = (server: Http.Server, state: State, settings: Settings, fibers: Fib
     const closing = yield* Effect.forkChild(closed)
     yield* Effect.yieldNow
     server.closeIdleConnections()
-    yield* Effect.timeoutOrElse(Effect.interruptible(state.idle), { duration: settings.shutdownMs, orElse: () => Effect.void })
+    yield* Effect.timeoutOrElse(Effect.interruptible(state.idle), {
+      duration: settings.shutdownMs,
+      orElse: () => Effect.void
+    })
     yield* FiberSet.clear(fibers)
     server.closeIdleConnections()
     for (const socket of state.sockets) socket.destroySoon()

@@ -1,5 +1,6 @@
 export * as ApiKeys from "./auth/ApiKeys.ts"
 export * as Gateway from "./Gateway.ts"
 export * as GatewayConfig from "./config/Schema.ts"
+export * as KeysFile from "./auth/KeysFile.ts"
 export * as Load from "./config/Load.ts"
 export * as Server from "./Server.ts"

@@ -61,7 +61,9 @@ describe.each(["claude/good", "first/good"])("the Anthropic client, at %s", (mod
       Effect.gen(function* () {
         const client = clientOf(stage)
         const asked = [{ role: "user" as const, content: "Use the weather tool for Riga." }]
-        const whole = yield* promised(() => client.messages.create({ model, max_tokens, messages: asked, tools: [weather] }))
+        const whole = yield* promised(() =>
+          client.messages.create({ model, max_tokens, messages: asked, tools: [weather] })
+        )
         const final = yield* promised(() =>
           client.messages.stream({ model, max_tokens, messages: asked, tools: [weather] }).finalMessage()
         )
@@ -133,7 +135,10 @@ describe("errors in Anthropic's words", () => {
       Effect.gen(function* () {
         const response = yield* post(`${stage.url}/v1/messages`, { model: "claude/good", messages })
         assert.strictEqual(response.status, 400)
-        const body = (yield* promised(() => response.json())) as { type: string; error: { type: string; message: string } }
+        const body = (yield* promised(() => response.json())) as {
+          type: string
+          error: { type: string; message: string }
+        }
         assert.strictEqual(body.type, "error")
         assert.strictEqual(body.error.type, "invalid_request_error")
         assert.include(body.error.message, "max_tokens")
@@ -193,7 +198,9 @@ describe("Anthropic's own fields", () => {
         }
         assert.deepStrictEqual(sent["thinking"], { type: "enabled", budget_tokens: 1_500 })
         assert.strictEqual(sent["service_tier"], "auto")
-        assert.deepStrictEqual(sent["system"], [{ type: "text", text: "Be brief.", cache_control: { type: "ephemeral" } }])
+        assert.deepStrictEqual(sent["system"], [
+          { type: "text", text: "Be brief.", cache_control: { type: "ephemeral" } }
+        ])
         assert.deepStrictEqual(sent.messages[1]!.content[0], { type: "thinking", thinking: "Hm.", signature: "c2ln" })
         assert.deepStrictEqual(sent.messages[2]!.content[1], {
           type: "image",

@@ -9,7 +9,12 @@ const url = (stage: Stage) => `${stage.url}/v1/chat/completions`
 
 interface Refusal {
   readonly status: number
-  readonly error: { readonly message: string; readonly type: string; readonly param: string | null; readonly code: string | null }
+  readonly error: {
+    readonly message: string
+    readonly type: string
+    readonly param: string | null
+    readonly code: string | null
+  }
 }
 
 const refused = (stage: Stage, body: unknown, headers: Readonly<Record<string, string>> = {}) =>
@@ -63,7 +68,10 @@ describe("bodies that are wrong", () => {
           [{ model: "first/good", messages: [null] }, "messages[0]"],
           [{ model: "first/good", messages: [{ role: "robot", content: "x" }] }, "messages[0].role"],
           [{ model: "first/good", messages: [{ role: "user", content: 7 }] }, "messages[0].content"],
-          [{ model: "first/good", messages: [{ role: "user", content: [{ type: "image_url" }] }] }, "messages[0].content[0].image_url"],
+          [
+            { model: "first/good", messages: [{ role: "user", content: [{ type: "image_url" }] }] },
+            "messages[0].content[0].image_url"
+          ],
           [{ model: "first/good", messages: [user], stream: "yes" }, "stream"],
           [{ model: "first/good", messages: [user], temperature: "hot" }, "temperature"],
           [{ model: "first/good", messages: [user], temperature: 3 }, "temperature"],
@@ -74,7 +82,10 @@ describe("bodies that are wrong", () => {
           [{ model: "first/good", messages: [user], tools: [{ type: "function" }] }, "tools[0].function"],
           [{ model: "first/good", messages: [user], tool_choice: "required" }, "tool_choice"],
           [{ model: "first/good", messages: [user], fallbacks: [7] }, "fallbacks[0]"],
-          [{ model: "first/good", messages: [user], response_format: { type: "json_schema" } }, "response_format.json_schema"]
+          [
+            { model: "first/good", messages: [user], response_format: { type: "json_schema" } },
+            "response_format.json_schema"
+          ]
         ]
         for (const [body, param] of cases) {
           const { error, status } = yield* refused(stage, body)
@@ -99,7 +110,10 @@ describe("bodies that are wrong", () => {
           const { error, status } = yield* refused(stage, { model: "first/good", messages: many })
           assert.strictEqual(status, 400)
           assert.strictEqual(error.param, "messages")
-          assert.strictEqual((yield* refused(stage, chat("first/good", { padding: "x".repeat(9_000_000) }))).status, 413)
+          assert.strictEqual(
+            (yield* refused(stage, chat("first/good", { padding: "x".repeat(9_000_000) }))).status,
+            413
+          )
           yield* healthy(stage)
         }),
       { limits: { bodyBytes: 8_000_000 } }
@@ -134,15 +148,16 @@ describe("bodies that are wrong", () => {
   )
 
   it.live("cannot reach into prototypes", () =>
-    onStage((stage) =>
-      Effect.gen(function* () {
-        const body = `{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},${JSON.stringify(chat("first/good")).slice(1)}`
-        const response = yield* post(url(stage), body)
-        assert.strictEqual(response.status, 200)
-        assert.isUndefined(({} as Record<string, unknown>)["polluted"])
-        const model = yield* refused(stage, chat("__proto__"))
-        assert.strictEqual(model.status, 404)
-      }),
+    onStage(
+      (stage) =>
+        Effect.gen(function* () {
+          const body = `{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},${JSON.stringify(chat("first/good")).slice(1)}`
+          const response = yield* post(url(stage), body)
+          assert.strictEqual(response.status, 200)
+          assert.isUndefined(({} as Record<string, unknown>)["polluted"])
+          const model = yield* refused(stage, chat("__proto__"))
+          assert.strictEqual(model.status, 404)
+        }),
       { aliases: { fast: "first/good" } }
     )
   )
@@ -166,12 +181,23 @@ describe("names that are wrong", () => {
   it.live("of paths and methods are refused", () =>
     onStage((stage) =>
       Effect.gen(function* () {
-        const paths = ["/", "/v1", "/v1/chat/completions/../../admin/config", "//v1/models", "/v1/chat%2fcompletions", "/V1/models"]
+        const paths = [
+          "/",
+          "/v1",
+          "/v1/chat/completions/../../admin/config",
+          "//v1/models",
+          "/v1/chat%2fcompletions",
+          "/V1/models"
+        ]
         for (const path of paths) {
-          const answer = yield* promised(() => raw(stage, `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`))
+          const answer = yield* promised(() =>
+            raw(stage, `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
+          )
           assert.match(answer, /^HTTP\/1\.1 404 /, path)
         }
-        const bad = yield* promised(() => raw(stage, `GET /v1/models/%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`))
+        const bad = yield* promised(() =>
+          raw(stage, `GET /v1/models/%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
+        )
         assert.match(bad, /^HTTP\/1\.1 404 /)
         const wrong = yield* promised(() => fetch(url(stage)))
         assert.strictEqual(wrong.status, 405)
@@ -212,7 +238,9 @@ describe("connections that are wrong", () => {
           "content-length: -1\r\n",
           "content-length : 5\r\n"
         ]) {
-          const answer = yield* promised(() => raw(stage, `${head}${headers}\r\n{"a":1}GET /admin/config HTTP/1.1\r\nhost: x\r\n\r\n`))
+          const answer = yield* promised(() =>
+            raw(stage, `${head}${headers}\r\n{"a":1}GET /admin/config HTTP/1.1\r\nhost: x\r\n\r\n`)
+          )
           assert.match(answer, /^HTTP\/1\.1 400 /, headers)
           assert.notInclude(answer, "providers")
         }
@@ -235,18 +263,22 @@ describe("connections that are wrong", () => {
     )
   )
 
-  it.live("that never finish their request are ended with 408", () =>
-    onStage(
-      (stage) =>
-        Effect.gen(function* () {
-          const head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-          const slow = yield* promised(() => raw(stage, `${head}content-length: 100\r\n\r\n{"a":`, 5_000))
-          assert.match(slow, /^HTTP\/1\.1 408 /)
-          assert.isTrue(yield* eventually(Effect.sync(() => stage.gateway.inFlight() === 0)))
-          yield* healthy(stage)
-        }),
-      { limits: { requestTimeout: "500ms" } }
-    ), 15_000)
+  it.live(
+    "that never finish their request are ended with 408",
+    () =>
+      onStage(
+        (stage) =>
+          Effect.gen(function* () {
+            const head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            const slow = yield* promised(() => raw(stage, `${head}content-length: 100\r\n\r\n{"a":`, 5_000))
+            assert.match(slow, /^HTTP\/1\.1 408 /)
+            assert.isTrue(yield* eventually(Effect.sync(() => stage.gateway.inFlight() === 0)))
+            yield* healthy(stage)
+          }),
+        { limits: { requestTimeout: "500ms" } }
+      ),
+    15_000
+  )
 
   it.live("that are left in the middle of a body leave nothing behind", () =>
     onStage((stage) =>
@@ -260,42 +292,46 @@ describe("connections that are wrong", () => {
     )
   )
 
-  it.live("whose client stops reading hold up the provider, and are then cut off with its call", () =>
-    Effect.scoped(
-      Effect.gen(function* () {
-        const endless = yield* endlessUpstream
-        yield* onStage(
-          (stage) =>
-            Effect.gen(function* () {
-              const body = JSON.stringify(chat("endless/any", { stream: true }))
-              const head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-              const socket = Net.connect(stage.gateway.port, "127.0.0.1")
-              socket.on("error", () => {})
-              socket.pause()
-              socket.write(`${head}content-length: ${body.length}\r\n\r\n${body}`)
-              yield* Effect.sleep("500 millis")
-              assert.strictEqual(stage.gateway.inFlight(), 1)
-              const before = endless.written()
-              yield* Effect.sleep("200 millis")
-              // Nobody reads, so nothing more is taken from the provider.
-              assert.isAtMost(endless.written() - before, 1_000_000)
-              yield* Effect.sleep("1 second")
-              assert.isTrue(yield* eventually(Effect.sync(() => stage.gateway.inFlight() === 0)))
-              assert.isTrue(yield* eventually(Effect.sync(() => endless.open() === 0)))
-              socket.destroy()
-              yield* healthy(stage)
-            }),
-          (first) => ({
-            limits: { writeTimeout: "1s" },
-            defaults: {},
-            providers: {
-              first: { type: "openai-compatible", baseUrl: `${first}/v1` },
-              endless: { type: "openai-compatible", baseUrl: endless.url }
-            }
-          })
-        )
-      })
-    ), 20_000)
+  it.live(
+    "whose client stops reading hold up the provider, and are then cut off with its call",
+    () =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const endless = yield* endlessUpstream
+          yield* onStage(
+            (stage) =>
+              Effect.gen(function* () {
+                const body = JSON.stringify(chat("endless/any", { stream: true }))
+                const head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                const socket = Net.connect(stage.gateway.port, "127.0.0.1")
+                socket.on("error", () => {})
+                socket.pause()
+                socket.write(`${head}content-length: ${body.length}\r\n\r\n${body}`)
+                yield* Effect.sleep("500 millis")
+                assert.strictEqual(stage.gateway.inFlight(), 1)
+                const before = endless.written()
+                yield* Effect.sleep("200 millis")
+                // Nobody reads, so nothing more is taken from the provider.
+                assert.isAtMost(endless.written() - before, 1_000_000)
+                yield* Effect.sleep("1 second")
+                assert.isTrue(yield* eventually(Effect.sync(() => stage.gateway.inFlight() === 0)))
+                assert.isTrue(yield* eventually(Effect.sync(() => endless.open() === 0)))
+                socket.destroy()
+                yield* healthy(stage)
+              }),
+            (first) => ({
+              limits: { writeTimeout: "1s" },
+              defaults: {},
+              providers: {
+                first: { type: "openai-compatible", baseUrl: `${first}/v1` },
+                endless: { type: "openai-compatible", baseUrl: endless.url }
+              }
+            })
+          )
+        })
+      ),
+    20_000
+  )
 })
 
 /** A server that answers without end, as fast as it is read. */

@@ -1,6 +1,6 @@
 /** OpenAI's own client, unchanged, against a gateway. */
 import * as Effect from "effect/Effect"
-import OpenAI from "openai"
+import OpenAI, { type APIError } from "openai"
 import { assert, describe, it } from "@effect/vitest"
 import { eventually, onStage, promised, type Stage } from "./support.ts"
 
@@ -184,9 +184,9 @@ describe("the OpenAI client", () => {
         assert.isTrue(filtered instanceof OpenAI.BadRequestError && filtered.code === "content_filter")
         const broken = yield* ask("first/error-500")
         assert.isTrue(broken instanceof OpenAI.InternalServerError && broken.status === 502)
-        assert.strictEqual((broken as OpenAI.APIError).headers!.get("x-breakwater-attempts"), "3")
+        assert.strictEqual((broken as APIError).headers!.get("x-breakwater-attempts"), "3")
         assert.strictEqual(
-          (broken as OpenAI.APIError).headers!.get("x-breakwater-failures"),
+          (broken as APIError).headers!.get("x-breakwater-failures"),
           "first/error-500=ServerError, first/error-500=ServerError, first/error-500=ServerError"
         )
         const wrong = yield* ask("first/good", { temperature: 9 })

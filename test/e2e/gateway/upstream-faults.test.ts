@@ -21,7 +21,13 @@ const readStream = (url: string, body: unknown, headers: Readonly<Record<string,
   Effect.gen(function* () {
     const response = yield* post(`${url}/v1/chat/completions`, body, headers)
     const raw = yield* promised(() => response.text())
-    const out = { text: "", model: "", usage: undefined as Read["usage"], done: false, error: undefined as Read["error"] }
+    const out = {
+      text: "",
+      model: "",
+      usage: undefined as Read["usage"],
+      done: false,
+      error: undefined as Read["error"]
+    }
     if (response.status !== 200) out.error = (JSON.parse(raw) as { error: { code: string } }).error
     else {
       for (const event of raw.split("\n\n").filter((each) => each !== "")) {
@@ -77,26 +83,30 @@ const rescued: ReadonlyArray<readonly [fault: string, by: "first" | "second"]> =
 ]
 
 describe("faults of the provider, streamed", () => {
-  it.live.each(rescued)("%s is rescued with the whole answer", ([fault, by]) =>
-    onStage((stage) =>
-      Effect.gen(function* () {
-        const expected = yield* wholeAnswer(stage)
-        yield* stage.first.reset
-        const got = yield* readStream(stage.url, asked(fault))
-        assert.strictEqual(got.status, 200, JSON.stringify(got.error))
-        assert.isUndefined(got.error)
-        assert.strictEqual(got.text, expected)
-        assert.isTrue(got.done)
-        assert.isAbove(got.usage!.total_tokens, 0)
-        // The model that finished the answer is the one that is named.
-        assert.strictEqual(got.model, by === "first" ? fault : "good")
-        const { total } = yield* stage.first.stats
-        assert.isAtMost(total, 3)
-        if (fault === "silence") assert.strictEqual(total, 1)
-        assert.isTrue(yield* eventually(Effect.map(stage.first.stats, ({ inFlight }) => inFlight === 0)))
-        assert.strictEqual(stage.gateway.inFlight(), 0)
-      })
-    ), 20_000)
+  it.live.each(rescued)(
+    "%s is rescued with the whole answer",
+    ([fault, by]) =>
+      onStage((stage) =>
+        Effect.gen(function* () {
+          const expected = yield* wholeAnswer(stage)
+          yield* stage.first.reset
+          const got = yield* readStream(stage.url, asked(fault))
+          assert.strictEqual(got.status, 200, JSON.stringify(got.error))
+          assert.isUndefined(got.error)
+          assert.strictEqual(got.text, expected)
+          assert.isTrue(got.done)
+          assert.isAbove(got.usage!.total_tokens, 0)
+          // The model that finished the answer is the one that is named.
+          assert.strictEqual(got.model, by === "first" ? fault : "good")
+          const { total } = yield* stage.first.stats
+          assert.isAtMost(total, 3)
+          if (fault === "silence") assert.strictEqual(total, 1)
+          assert.isTrue(yield* eventually(Effect.map(stage.first.stats, ({ inFlight }) => inFlight === 0)))
+          assert.strictEqual(stage.gateway.inFlight(), 0)
+        })
+      ),
+    20_000
+  )
 
   it.live("a content filter is a clean error, and nobody else is asked", () =>
     onStage((stage) =>
@@ -143,48 +153,60 @@ describe("faults of the provider, streamed", () => {
 })
 
 describe("an outage", () => {
-  it.live("costs few probes, and the primary is used again soon after it", () =>
-    onStage(
-      (stage) =>
-        Effect.gen(function* () {
-          yield* stage.first.outage("1500 millis")
-          const ask = Effect.map(readStream(stage.url, chat("route", { stream: true })), ({ headers, status }) => {
-            assert.strictEqual(status, 200)
-            return headers.get("x-breakwater-target")
-          })
-          for (let i = 0; i < 30; i++) {
-            assert.strictEqual(yield* ask, "second/good")
-            yield* Effect.sleep("20 millis")
+  it.live(
+    "costs few probes, and the primary is used again soon after it",
+    () =>
+      onStage(
+        (stage) =>
+          Effect.gen(function* () {
+            yield* stage.first.outage("1500 millis")
+            const ask = Effect.map(readStream(stage.url, chat("route", { stream: true })), ({ headers, status }) => {
+              assert.strictEqual(status, 200)
+              return headers.get("x-breakwater-target")
+            })
+            for (let i = 0; i < 30; i++) {
+              assert.strictEqual(yield* ask, "second/good")
+              yield* Effect.sleep("20 millis")
+            }
+            // Five failures open the circuit; what comes after are probes.
+            assert.isAtMost((yield* stage.first.stats).total, 20)
+            yield* Effect.sleep("1500 millis")
+            let target: string | null = null
+            for (let i = 0; i < 40 && target !== "first/recovering"; i++) {
+              target = yield* ask
+              yield* Effect.sleep("50 millis")
+            }
+            assert.strictEqual(target, "first/recovering")
+          }),
+        {
+          routes: {
+            route: { targets: ["first/recovering", "second/good"], breaker: { openFor: "500ms", maxOpenFor: "1s" } }
           }
-          // Five failures open the circuit; what comes after are probes.
-          assert.isAtMost((yield* stage.first.stats).total, 20)
-          yield* Effect.sleep("1500 millis")
-          let target: string | null = null
-          for (let i = 0; i < 40 && target !== "first/recovering"; i++) {
-            target = yield* ask
-            yield* Effect.sleep("50 millis")
-          }
-          assert.strictEqual(target, "first/recovering")
-        }),
-      { routes: { route: { targets: ["first/recovering", "second/good"], breaker: { openFor: "500ms", maxOpenFor: "1s" } } } }
-    ), 30_000)
+        }
+      ),
+    30_000
+  )
 })
 
 describe("many streams", () => {
-  it.live("leave no socket and no request behind", () =>
-    onStage((stage) =>
-      Effect.gen(function* () {
-        const faults = ["good", "cut-stream", "error-500-once", "stalled-stream:100", "error-in-stream", "empty-200"]
-        const expected = yield* wholeAnswer(stage)
-        const all = yield* Effect.forEach(
-          Array.from({ length: 120 }, (_, i) => faults[i % faults.length]!),
-          (fault) => readStream(stage.url, asked(fault)),
-          { concurrency: 20 }
-        )
-        assert.isTrue(all.every(({ done, text }) => done && text === expected))
-        assert.isTrue(yield* eventually(Effect.sync(() => stage.gateway.inFlight() === 0)))
-        assert.isTrue(yield* eventually(Effect.map(stage.first.stats, ({ inFlight }) => inFlight === 0)))
-        assert.isAtMost((yield* stage.first.stats).openSockets, 25)
-      })
-    ), 30_000)
+  it.live(
+    "leave no socket and no request behind",
+    () =>
+      onStage((stage) =>
+        Effect.gen(function* () {
+          const faults = ["good", "cut-stream", "error-500-once", "stalled-stream:100", "error-in-stream", "empty-200"]
+          const expected = yield* wholeAnswer(stage)
+          const all = yield* Effect.forEach(
+            Array.from({ length: 120 }, (_, i) => faults[i % faults.length]!),
+            (fault) => readStream(stage.url, asked(fault)),
+            { concurrency: 20 }
+          )
+          assert.isTrue(all.every(({ done, text }) => done && text === expected))
+          assert.isTrue(yield* eventually(Effect.sync(() => stage.gateway.inFlight() === 0)))
+          assert.isTrue(yield* eventually(Effect.map(stage.first.stats, ({ inFlight }) => inFlight === 0)))
+          assert.isAtMost((yield* stage.first.stats).openSockets, 25)
+        })
+      ),
+    30_000
+  )
 })

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import { type AttemptJson, attemptsJson } from "../Attempts.ts"
 import { Ended, type Report, reportCause, SettingError } from "../Failure.ts"
 import { eventLine } from "../render/Events.ts"
-import { harmless } from "../render/Style.ts"
+import { harmless, jsonLine } from "../render/Style.ts"
 import { flags, type Given, load, withFlags } from "../Settings.ts"
 import { readStdin, stderr, stdout } from "../Terminal.ts"
 
@@ -133,7 +133,7 @@ const run = (input: Input): Effect.Effect<void, Ended> =>
     endLine()
     const error = Exit.isFailure(exit) ? reportCause(exit.cause) : undefined
     if (Exit.isFailure(exit) && error === undefined) return yield* Effect.interrupt
-    if (input.json) out.write(`${JSON.stringify(answer.json(error))}\n`)
+    if (input.json) out.write(jsonLine(answer.json(error)))
     else if (error !== undefined) err.write(`${err.style.red("error")} ${error.tag}: ${error.message}\n`)
     if (error !== undefined) return yield* Effect.fail(new Ended({ code: 1 }))
   })

@@ -15,6 +15,7 @@ import * as Stage from "../demo/Stage.ts"
 import { opening, watcher } from "../demo/Transcript.ts"
 import { Ended, reportCause } from "../Failure.ts"
 import { type Channel, stderr, stdout } from "../Terminal.ts"
+import { jsonLine } from "../render/Style.ts"
 
 interface Input {
   readonly prompts: Option.Option<string>
@@ -50,12 +51,12 @@ const run = (input: Input): Effect.Effect<void, Ended, FileSystem.FileSystem> =>
     if (Exit.isFailure(exit)) {
       const error = reportCause(exit.cause)
       if (error === undefined) return yield* Effect.interrupt
-      if (input.json) out.write(`${JSON.stringify({ error })}\n`)
+      if (input.json) out.write(jsonLine({ error }))
       else stderr().write(`${stderr().style.red("error")} ${error.tag}: ${error.message}\n`)
       return yield* Effect.fail(new Ended({ code: 1 }))
     }
     const result = exit.value
-    out.write(input.json ? `${JSON.stringify(Report.json(result))}\n` : Report.summary(result, out.style))
+    out.write(input.json ? jsonLine(Report.json(result)) : Report.summary(result, out.style))
     if (result.played.some((each) => !each.answered)) return yield* Effect.fail(new Ended({ code: 1 }))
   })
 

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Ended, reportCause } from "../Failure.ts"
-import { type Style } from "../render/Style.ts"
+import { jsonLine, type Style } from "../render/Style.ts"
 import { table } from "../render/Table.ts"
 import { time } from "../render/Time.ts"
 import { flags, type Given, load, withFlags } from "../Settings.ts"
@@ -59,11 +59,11 @@ const run = (input: { readonly json: boolean; readonly given: Given }): Effect.E
     const out = stdout()
     const exit = yield* Effect.exit(describe(input.given))
     if (Exit.isSuccess(exit)) {
-      return out.write(input.json ? `${JSON.stringify(exit.value)}\n` : planTable(exit.value, out.style, out.width))
+      return out.write(input.json ? jsonLine(exit.value) : planTable(exit.value, out.style, out.width))
     }
     const error = reportCause(exit.cause)
     if (error === undefined) return yield* Effect.interrupt
-    if (input.json) out.write(`${JSON.stringify({ error })}\n`)
+    if (input.json) out.write(jsonLine({ error }))
     else stderr().write(`${stderr().style.red("error")} ${error.tag}: ${error.message}\n`)
     return yield* Effect.fail(new Ended({ code: 1 }))
   })

@@ -55,7 +55,12 @@ export const harmless = (text: string): string =>
   // oxlint-disable-next-line no-control-regex
   text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
 
-/** The same, in one line of at most `columns`. */
+/** A value as a line of JSON. What JSON leaves as it is and a terminal obeys (C1 control characters) is escaped. */
+export const jsonLine = (value: unknown): string =>
+  // oxlint-disable-next-line no-control-regex
+  `${JSON.stringify(value).replace(/[\u007f-\u009f]/g, (each) => `\\u00${each.charCodeAt(0).toString(16)}`)}\n`
+
+/** A harmless text in one line of at most `columns`. */
 export const oneLine = (text: string, columns = Infinity): string => {
   const line = harmless(text).replace(/\s+/g, " ").trim()
   return widthOf(line) > columns ? shortened(line, columns) : line

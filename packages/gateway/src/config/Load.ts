@@ -43,7 +43,8 @@ const decoding =
     })
 
 const decodeShape = decoding(GatewayConfig)
-const decodeKeys = decoding(KeysFile)
+/** Checks the content of a file of keys. */
+export const decodeKeys = decoding(KeysFile)
 
 /** What the Schema cannot say: names that must be known. */
 const references = (config: GatewayConfig): ReadonlyArray<string> => {
@@ -102,8 +103,7 @@ const readJson = (file: string): Effect.Effect<unknown, ConfigurationError> =>
     catch: (error) => failed([`${file}: ${error instanceof Error ? error.message : String(error)}`])
   })
 
-/** The keys of a file; none if there is no such file yet. */
-export const loadKeys = (file: string): Effect.Effect<ReadonlyArray<StoredKey>, ConfigurationError> =>
+const loadKeys = (file: string): Effect.Effect<ReadonlyArray<StoredKey>, ConfigurationError> =>
   Effect.flatMap(readJson(file), (json) => Effect.map(decodeKeys(json, file), ({ keys }) => keys))
 
 const withKeys = (config: GatewayConfig, directory: string): Effect.Effect<GatewayConfig, ConfigurationError> => {
