@@ -57,7 +57,6 @@ export const harmless = (text: string): string =>
 
 /** A value as a line of JSON. What JSON leaves as it is and a terminal obeys (C1 control characters) is escaped. */
 export const jsonLine = (value: unknown): string =>
-  // oxlint-disable-next-line no-control-regex
   `${JSON.stringify(value).replace(/[\u007f-\u009f]/g, (each) => `\\u00${each.charCodeAt(0).toString(16)}`)}\n`
 
 /** A harmless text in one line of at most `columns`. */
