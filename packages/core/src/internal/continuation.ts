@@ -6,7 +6,7 @@
  */
 
 /** What came of a piece of text: the part that is new, or the word that the texts disagree. */
-export type Joined = { readonly _tag: "text"; readonly text: string } | { readonly _tag: "disagrees" }
+type Joined = { readonly _tag: "text"; readonly text: string } | { readonly _tag: "disagrees" }
 
 /** Joins one continuing attempt, piece by piece. */
 export interface Joiner {

@@ -33,7 +33,7 @@ export const limitMs = (settings: DynamicSettings, tokensPerSecond: number, esti
 }
 
 /** Answers shorter than this say more about the network than about the model. */
-export const smallestSample = 8
+const smallestSample = 8
 
 /** The speed after one more answer: an exponentially weighted mean. Samples without meaning change nothing. */
 export const learn = (

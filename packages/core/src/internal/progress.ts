@@ -4,20 +4,20 @@
 import type { Progress } from "../domain/Call.ts"
 import type { StreamPart } from "../domain/Response.ts"
 
-export interface ProgressState {
+interface ProgressState {
   readonly startedMs: number
   /** When the first content came; `undefined` before it. */
   readonly firstMs: number | undefined
   readonly tokens: number
 }
 
-export const start = (nowMs: number): ProgressState => ({ startedMs: nowMs, firstMs: undefined, tokens: 0 })
+const start = (nowMs: number): ProgressState => ({ startedMs: nowMs, firstMs: undefined, tokens: 0 })
 
 /**
  * Tokens of a text, roughly: four characters of ASCII make one, and every other character makes one of its own.
  * English comes out about right, Chinese and Japanese a little high.
  */
-export const estimateTokens = (text: string): number => {
+const estimateTokens = (text: string): number => {
   let other = 0
   for (let i = 0; i < text.length; i++) {
     if (text.charCodeAt(i) > 127) other++
@@ -26,7 +26,7 @@ export const estimateTokens = (text: string): number => {
 }
 
 /** Tokens of a part, by the same estimate. A tool call adds nothing where its parameters came before it. */
-export const tokensOfPart = (part: StreamPart): number => {
+const tokensOfPart = (part: StreamPart): number => {
   switch (part.type) {
     case "text-delta":
     case "reasoning-delta":
@@ -38,7 +38,7 @@ export const tokensOfPart = (part: StreamPart): number => {
 }
 
 /** Some tokens more. Without any the state stays as it is. */
-export const advance = (state: ProgressState, tokens: number, nowMs: number): ProgressState =>
+const advance = (state: ProgressState, tokens: number, nowMs: number): ProgressState =>
   tokens <= 0 ? state : {
     startedMs: state.startedMs,
     firstMs: state.firstMs ?? nowMs,
@@ -46,7 +46,7 @@ export const advance = (state: ProgressState, tokens: number, nowMs: number): Pr
   }
 
 /** The figures at a moment. */
-export const read = (state: ProgressState, nowMs: number, maxTokens: number | undefined): Progress => {
+const read = (state: ProgressState, nowMs: number, maxTokens: number | undefined): Progress => {
   const elapsedMs = Math.max(0, nowMs - state.startedMs)
   const answering = state.firstMs === undefined ? 0 : nowMs - state.firstMs
   const tokensPerSecond = answering > 0 ? state.tokens / answering * 1000 : 0

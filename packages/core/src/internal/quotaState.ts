@@ -134,6 +134,27 @@ export const quotaTake = (state: QuotaState, need: Need, now: number): Reservati
   }
 }
 
+/** Milliseconds until the pause and the adaptive rate let the next call go, whatever the limits say. */
+export const paceWait = (state: QuotaState, now: number): number => {
+  const start = Math.max(now, state.pausedUntilMs)
+  return start - now + (state.aimd === undefined ? 0 : aimdWait(state.aimd, state.rules.aimd!, start))
+}
+
+/** Lets a call go that keeps to the pace and is not counted. Only what it says of the limits and the pace is taken. */
+export const paceTake = (state: QuotaState, now: number): Reservation => {
+  if (state.aimd !== undefined) aimdTake(state.aimd, now)
+  const [requests, tokens, input, output] = state.meters
+  const totals = [requests.total, tokens.total, input.total, output.total] as const
+  return { inputTokens: 0, outputTokens: 0, atMs: now, totals }
+}
+
+/** A pause that somebody else has met: the pace grows back after it as after one of our own. */
+export const quotaPausedUntil = (state: QuotaState, untilMs: number): void => {
+  if (untilMs <= state.pausedUntilMs) return
+  state.pausedUntilMs = untilMs
+  state.rampFromMs = untilMs
+}
+
 /** Replaces a reservation by what was really used; `called` is false for a call that never reached the provider. */
 export const quotaSettle = (state: QuotaState, held: Reservation, actual: Need, called: boolean, now: number): void => {
   const [requests, tokens, input, output] = state.meters

@@ -1,8 +1,8 @@
 /**
  * The loop of attempts around the opening of a stream.
  */
+import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Pull from "effect/Pull"

@@ -1,7 +1,7 @@
 /**
  * Checks of a call before anything is sent or paid: plain comparisons, since this is on the path of every call.
  */
-import type { CallControls, EmbedOptions, GenerateOptions } from "../domain/Call.ts"
+import type { CallControls, EmbedOptions } from "../domain/Call.ts"
 import { charactersOf, type Message } from "../domain/Message.ts"
 import type { Sampling } from "../domain/Request.ts"
 import type { ToolChoice, ToolDefinition } from "../domain/Tool.ts"
@@ -126,9 +126,6 @@ export const checkControls = (options: CallControls): Problem => {
   }
   return undefined
 }
-
-/** Everything of a generation but its prompt and its target. */
-export const checkGenerate = (options: GenerateOptions): Problem => checkSampling(options) ?? checkControls(options)
 
 /** Texts to embed: at least one, none of them empty. */
 export const checkEmbed = (options: EmbedOptions): Problem => {

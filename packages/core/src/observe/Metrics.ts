@@ -6,7 +6,7 @@
  * The number of series is bounded by construction: labels are targets, kinds and outcomes, never users or requests,
  * and past {@link maxSeries} of a family everything else is counted as `other`.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"

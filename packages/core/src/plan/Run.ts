@@ -40,7 +40,7 @@ export interface PlanTarget {
 }
 
 /** Limits of one attempt, in milliseconds; `Infinity` for none. */
-export interface AttemptLimits {
+interface AttemptLimits {
   readonly firstToken: number
   readonly idle: number
   readonly attempt: number

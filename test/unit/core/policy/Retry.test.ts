@@ -426,14 +426,13 @@ describe("learning", () => {
       expect(yield* call(0.5, true)).toBe("retry")
     }))
 
-  it.effect("forgets with time", () =>
-    Effect.gen(function*() {
-      const learner = Retry.learner({ halfLife: "1 minute", minSamples: 10 })
-      for (let i = 0; i < 100; i++) learner.record("K", false, 0)
-      expect(learner.worthwhile("K", 0, 0.5)).toBe(false)
-      expect(learner.snapshot(60_000)[0]!.made).toBeCloseTo(50)
-      expect(learner.worthwhile("K", 240_000, 0.5)).toBe(true)
-    }))
+  it("forgets with time", () => {
+    const learner = Retry.learner({ halfLife: "1 minute", minSamples: 10 })
+    for (let i = 0; i < 100; i++) learner.record("K", false, 0)
+    expect(learner.worthwhile("K", 0, 0.5)).toBe(false)
+    expect(learner.snapshot(60_000)[0]!.made).toBeCloseTo(50)
+    expect(learner.worthwhile("K", 240_000, 0.5)).toBe(true)
+  })
 
   it("keeps a bounded number of kinds", () => {
     const learner = Retry.learner({ maxKinds: 3 })
