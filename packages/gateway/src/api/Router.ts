@@ -41,7 +41,7 @@ const limit = (exchange: Exchange): Effect.Effect<void, HandlerError> => {
       Effect.sync(() =>
         exchange.set({
           "x-ratelimit-limit-requests": String(decision.limit),
-          "x-ratelimit-remaining-requests": String(decision.remaining)
+          "x-ratelimit-remaining-requests": String(Math.floor(decision.remaining))
         })
       )
     ),
