@@ -1,10 +1,10 @@
 /**
- * The stores of limiters and circuit breakers on one Redis, for programs that run in many processes.
+ * The stores of limiters, circuit breakers and caches on one Redis, for programs that run in many processes.
  *
  * Nothing here waits for Redis: a server that is away when the program starts, or goes away later, costs the
  * shared view and no call. `docs/stores.md` says what is stored, and what happens when the server is down.
  */
-import { BreakerStore, FallbackLimiterStore, LimiterStore } from "@breakwater/core"
+import { BreakerStore, CacheStore, FallbackLimiterStore, LimiterStore } from "@breakwater/core"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import { millisWithin, optionError } from "../internal/Options.ts"
 import { type ClientOptions, make as connect, type Settings } from "./internal/Connection.ts"
 import * as RedisBreakerStore from "./RedisBreakerStore.ts"
+import * as RedisCacheStore from "./RedisCacheStore.ts"
 import * as RedisLimiterStore from "./RedisLimiterStore.ts"
 
 export type { ClientOptions } from "./internal/Connection.ts"
@@ -88,10 +89,11 @@ const settingsOf = (options: Options, field: string): Effect.Effect<readonly [Se
     return [{ client, waitMs, connectMs, heartbeatMs }, prefix]
   })
 
-/** Both stores, by one connection and one for each subscription. */
+/** All stores, by one connection and one for each subscription. */
 export interface Stores {
   readonly limiter: LimiterStore.LimiterStoreService
   readonly breaker: BreakerStore.BreakerStoreService
+  readonly cache: CacheStore.CacheStoreService
 }
 
 const makeNamed = (options: Options, field: string): Effect.Effect<Stores, Config.ConfigError, Scope.Scope> =>
@@ -102,18 +104,28 @@ const makeNamed = (options: Options, field: string): Effect.Effect<Stores, Confi
       RedisLimiterStore.make(connection, prefix),
       options.onLost ?? defaults.onLost
     )
-    return { limiter, breaker: RedisBreakerStore.make(connection, prefix) }
+    return {
+      limiter,
+      breaker: RedisBreakerStore.make(connection, prefix),
+      cache: RedisCacheStore.make(connection, prefix)
+    }
   })
 
 /**
- * Both stores. Fails with a `ConfigError` for a wrong option, and not because the server is away: then the stores
+ * All stores. Fails with a `ConfigError` for a wrong option, and not because the server is away: then the stores
  * fail until it is there. The scope closes the connections.
  */
 export const make = (options: Options): Effect.Effect<Stores, Config.ConfigError, Scope.Scope> =>
   makeNamed(options, "url")
 
-const contextOf = ({ breaker, limiter }: Stores) =>
-  Context.add(Context.make(LimiterStore.LimiterStore, limiter), BreakerStore.BreakerStore, breaker)
+/** What the layers provide. */
+export type Provided = LimiterStore.LimiterStore | BreakerStore.BreakerStore | CacheStore.CacheStore
+
+const contextOf = ({ breaker, cache, limiter }: Stores): Context.Context<Provided> =>
+  Context.make(LimiterStore.LimiterStore, limiter).pipe(
+    Context.add(BreakerStore.BreakerStore, breaker),
+    Context.add(CacheStore.CacheStore, cache)
+  )
 
 /**
  * {@link make} as a Layer.
@@ -130,17 +142,29 @@ const contextOf = ({ breaker, limiter }: Stores) =>
  * )
  * ```
  */
-export const layer = (
-  options: Options
-): Layer.Layer<LimiterStore.LimiterStore | BreakerStore.BreakerStore, Config.ConfigError> =>
+export const layer = (options: Options): Layer.Layer<Provided, Config.ConfigError> =>
   Layer.effectContext(Effect.map(make(options), contextOf))
 
 /** {@link layer} with its URL from `REDIS_URL`. */
-export const layerConfig = (
-  options: StoreOptions = {}
-): Layer.Layer<LimiterStore.LimiterStore | BreakerStore.BreakerStore, Config.ConfigError> =>
+export const layerConfig = (options: StoreOptions = {}): Layer.Layer<Provided, Config.ConfigError> =>
   Layer.effectContext(
     Effect.flatMap(Config.Redacted("REDIS_URL"), (url) =>
       Effect.map(makeNamed({ ...options, url }, "REDIS_URL"), contextOf)
     )
   )
+
+/**
+ * The store of a cache alone, on a connection of its own: for a server that makes room by itself, which one that
+ * counts must not, and for answers so large that questions of limiters would wait behind them. Fails as {@link make}.
+ */
+export const makeCache = (
+  options: Options
+): Effect.Effect<CacheStore.CacheStoreService, Config.ConfigError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const [settings, prefix] = yield* settingsOf(options, "url")
+    return RedisCacheStore.make(yield* connect(settings), prefix)
+  })
+
+/** {@link makeCache} as a Layer. */
+export const layerCache = (options: Options): Layer.Layer<CacheStore.CacheStore, Config.ConfigError> =>
+  Layer.effect(CacheStore.CacheStore, makeCache(options))

@@ -12,6 +12,16 @@ const part = (text: string): string => text.replace(/[%:{}\s]/g, encodeURICompon
 export const limitKey = (prefix: string, namespace: string, key: string, suffix: string): string =>
   `${prefix}:${form}:limit:{${part(namespace)}:${part(key)}}:${suffix}`
 
+/** What the names of a tenant's entries of a cache begin with, or those of one of its namespaces. */
+export const cacheKeys = (prefix: string, tenant: string, namespace?: string): string =>
+  `${prefix}:${form}:cache:${part(tenant)}:${namespace === undefined ? "" : `${part(namespace)}:`}`.toWellFormed()
+
+/** The name of an entry of a cache. No braces: each stands alone, and a cluster spreads them. */
+export const cacheKey = (
+  prefix: string,
+  key: { readonly tenant: string; readonly namespace: string; readonly digest: string }
+): string => cacheKeys(prefix, key.tenant, key.namespace) + key.digest
+
 export interface BreakerKeys {
   /** When each remembered change is over, by the server's time. */
   readonly until: string
