@@ -22,13 +22,15 @@ export interface PlanRules {
 export interface PlanState {
   /** Index of the target that was asked last. */
   readonly target: number
+  /** Index of the last target, in their order, that was asked: a hedge may be ahead of the attempt beside it. */
+  readonly furthest: number
   /** Attempts made, all targets together. */
   readonly attempts: number
   /** Repeated calls made, all targets together. */
   readonly retried: number
 }
 
-export const initial: PlanState = { target: 0, attempts: 0, retried: 0 }
+export const initial: PlanState = { target: 0, furthest: -1, attempts: 0, retried: 0 }
 
 /** What may follow a failure. */
 export interface Next {
@@ -44,8 +46,8 @@ const nothing: Next = { repeat: false, failover: undefined }
 export const next = (rules: PlanRules, state: PlanState, error: AttemptError): Next => {
   const left = rules.maxAttempts - state.attempts
   if (left <= 0) return nothing
-  const untried = rules.targets - state.target - 1
-  const failover = untried > 0 && disposition(error).failover ? state.target + 1 : undefined
+  const untried = rules.targets - state.furthest - 1
+  const failover = untried > 0 && disposition(error).failover ? state.furthest + 1 : undefined
   // Also where this failure leads nowhere else: the repeated attempt may fail with one that does.
   return { repeat: state.retried < rules.retries && left > untried, failover }
 }
@@ -57,6 +59,7 @@ export const hasSpare = (rules: PlanRules, state: PlanState): boolean =>
 /** The state after an attempt at `target` was started. */
 export const started = (state: PlanState, target: number): PlanState => ({
   target,
+  furthest: Math.max(state.furthest, target),
   attempts: state.attempts + 1,
-  retried: state.retried + (state.attempts > 0 && target === state.target ? 1 : 0)
+  retried: state.retried + (target <= state.furthest ? 1 : 0)
 })

@@ -139,6 +139,7 @@ export class Run {
   private state = Plan.initial
   /** Decides about retries at the target asked last; there is none before the first failure. */
   private driver: Retry.Driver<AttemptError> | undefined
+  private retrying: number | undefined
   private waitedMs = 0
   private hedged = false
 
@@ -304,14 +305,15 @@ export class Run {
 
   /**
    * Decides what follows a failure, and waits if there is something to wait for. Succeeds with the index of the
-   * target to ask; fails with the error of the whole call. With `preferNext`, another target goes before a retry.
+   * target to ask; fails with the error of the whole call. `index` is the place of the target that failed: with a hedge
+   * it need not be the one that was asked last. With `preferNext`, another target goes before a retry.
    */
-  afterFailure(error: AttemptError, preferNext = false): Effect.Effect<number, LLMError> {
+  afterFailure(error: AttemptError, index: number, preferNext = false): Effect.Effect<number, LLMError> {
     if (this.repaired(error)) return Effect.succeed(this.state.target)
     const { failover, repeat } = Plan.next(this.options.rules, this.state, error)
     const instead = (): Effect.Effect<number, LLMError> =>
-      failover === undefined ? Effect.fail(this.finalError(error)) : this.failOver(failover, error)
-    return !repeat || (preferNext && failover !== undefined) ? instead() : this.retry(error, instead)
+      failover === undefined ? Effect.fail(this.finalError(error)) : this.failOver(index, failover, error)
+    return !repeat || (preferNext && failover !== undefined) ? instead() : this.retry(error, index, instead)
   }
 
   /** Whether the same target gets a smaller request, in an attempt that no other target needs. */
@@ -326,26 +328,29 @@ export class Run {
     return this.state.attempts < this.options.rules.maxAttempts
   }
 
-  private failOver(index: number, error: AttemptError): Effect.Effect<number> {
+  private failOver(from: number, to: number, error: AttemptError): Effect.Effect<number> {
     const { observer, requestId, targets } = this.options
     observer?.emit({
       type: "failed-over",
       requestId,
-      from: targets[this.state.target]!.id,
-      to: targets[index]!.id,
+      from: targets[from]!.id,
+      to: targets[to]!.id,
       error
     })
     this.driver = undefined
-    return Effect.succeed(index)
+    return Effect.succeed(to)
   }
 
   private retry(
     error: AttemptError,
+    target: number,
     instead: () => Effect.Effect<number, LLMError>
   ): Effect.Effect<number, LLMError> {
     const { clock, observer, requestId, settings, targets } = this.options
-    const { attempts, target } = this.state
+    const { attempts } = this.state
     const id = targets[target]!.id
+    if (this.retrying !== target) this.driver = undefined
+    this.retrying = target
     this.driver ??= Retry.driver(settings.retry, {
       deadlineMs: this.deadlineMs,
       budget: settings.retryBudget,
@@ -379,7 +384,8 @@ export class Run {
   private hedgeTarget(index: number): number | undefined {
     const { maxAttempts, retries, targets } = this.options.rules
     if (this.state.attempts >= maxAttempts) return undefined
-    if (index + 1 < targets) return index + 1
+    const next = Math.max(index, this.state.furthest) + 1
+    if (next < targets) return next
     return this.state.retried < retries ? index : undefined
   }
 

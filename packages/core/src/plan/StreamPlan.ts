@@ -487,7 +487,7 @@ class StreamRun {
     const goTo = (index: number): void => {
       this.index = index
     }
-    if (!this.committed) return Effect.map(this.run.afterFailure(error), goTo)
+    if (!this.committed) return Effect.map(this.run.afterFailure(error, open.index), goTo)
     if (open.method === "prefill" && open.characters === 0 && error._tag === "InvalidRequestError") {
       this.refusedPrefill.add(open.active.target.id)
       return this.run.hasAttempts() ? Effect.void : Effect.fail(this.interrupted())
@@ -497,7 +497,7 @@ class StreamRun {
       return Effect.fail(open.method === undefined ? error : this.interrupted())
     }
     if (this.options.policy === "fail" || this.toolBegun) return Effect.fail(this.interrupted())
-    return Effect.mapBoth(this.run.afterFailure(error, true), {
+    return Effect.mapBoth(this.run.afterFailure(error, open.index, true), {
       onFailure: () => this.interrupted(),
       onSuccess: goTo
     })

@@ -27,6 +27,8 @@ export const runWhole = <
   send: (provider: Provider, request: Request) => Effect.Effect<A, AttemptError>,
   answer: (value: A, target: PlanTarget) => B
 ): Effect.Effect<B, LLMError> => {
+  /** The target of the latest failure: of the two in a race, that is the one whose error is its result. */
+  let failed = 0
   /** One attempt, which fails with its error in its place in the call. */
   const single = (index: number, hedge: boolean): Effect.Effect<Answered<A>, AttemptError> => {
     const target = run.options.targets[index]!
@@ -36,6 +38,7 @@ export const runWhole = <
       onSuccess: (value) => Effect.succeed({ value, target }),
       onFailure: (cause) => {
         const error = errorOf(cause)
+        failed = index
         return error === undefined ? Effect.failCause(cause as never) : Effect.fail(run.located(active, error))
       }
     })
@@ -52,7 +55,7 @@ export const runWhole = <
       const made = delayMs === undefined ? single(index, false) : hedged(index, delayMs)
       return Effect.matchEffect(made, {
         onSuccess: ({ target, value }) => Effect.succeed(answer(value, target)),
-        onFailure: (error) => Effect.flatMap(run.afterFailure(error), attempt)
+        onFailure: (error) => Effect.flatMap(run.afterFailure(error, failed), attempt)
       })
     })
   return attempt(0)
