@@ -13,11 +13,13 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Admit, AttemptCall, AttemptOutcome, Settle } from "../domain/Attempt.ts"
 import type { Usage } from "../domain/Usage.ts"
-import type { AttemptError, InvalidRequestError, RateLimitError } from "../errors/LLMError.ts"
+import type { AttemptError, InvalidRequestError, RateLimitError, StoreError } from "../errors/LLMError.ts"
 import type { Need } from "../internal/quotaState.ts"
+import { QuotaStore } from "../store/QuotaStore.ts"
 import { makeQuota } from "./TokenQuota/quota.ts"
+import { makeSharedQuota } from "./TokenQuota/shared.ts"
 
-export { defaults } from "./TokenQuota/defaults.ts"
+export { defaults, sharedDefaults } from "./TokenQuota/defaults.ts"
 
 export type { Need } from "../internal/quotaState.ts"
 
@@ -77,6 +79,17 @@ export interface Options extends Limits {
   readonly maxKeys?: number
 }
 
+/** Options of {@link makeShared}. */
+export interface SharedOptions extends Options {
+  /** Quotas of one name on one store share their limits: a name for each account at the providers. Default `quota`. */
+  readonly name?: string
+  /**
+   * What to do while the store is lost: fail with its `StoreError`, let everything go that the pace and a pause allow, or
+   * keep to the limits in this process alone. Default `local`.
+   */
+  readonly onStoreError?: "fail-closed" | "fail-open" | "local"
+}
+
 /** One kind of quota as it stands. */
 export interface Remaining {
   readonly limit: number
@@ -109,12 +122,18 @@ export interface ReserveOptions extends Need {
   readonly maxWait?: Duration.Input
 }
 
+/** What a reservation may fail with: a `StoreError` only from a shared quota that is `fail-closed`. */
+export type QuotaError = RateLimitError | InvalidRequestError | StoreError
+
 /** The limiter as the pipeline uses it, and as anything else may. */
 export interface TokenQuotaService {
-  /** Reserves an attempt's share or fails with a local `RateLimitError`; `undefined` for no limit. */
+  /**
+   * Reserves an attempt's share or fails with a local `RateLimitError`, or a `StoreError` where the store is shared and
+   * `fail-closed`; `undefined` for no limit.
+   */
   readonly admit: Admit | undefined
   /** The same for anything that uses tokens. What it answers must be called once, with how it went. */
-  readonly reserve: (options: ReserveOptions) => Effect.Effect<Settle, RateLimitError | InvalidRequestError>
+  readonly reserve: (options: ReserveOptions) => Effect.Effect<Settle, QuotaError>
   /** What is left, as counted here. `undefined` for a key that was never used. */
   readonly snapshot: (key: string) => Effect.Effect<Snapshot | undefined>
   /** Ends a pause and forgets what was counted and learned. */
@@ -130,6 +149,32 @@ export class TokenQuota extends Context.Service<TokenQuota, TokenQuotaService>()
 export const make = (options: Options = {}): Effect.Effect<TokenQuotaService, Config.ConfigError, Scope.Scope> =>
   makeQuota(options)
 
+/**
+ * A quota whose limits and pauses all processes on the {@link QuotaStore} share: together they reserve no more than the
+ * limit, and a refusal that one of them sees pauses all. Each reservation is one question to the store; what is settled
+ * is told without waiting.
+ *
+ * A call first has to get through this process's own quota (order, ramp, adaptive rate, what headers say), which goes on
+ * counting. While the store is lost, `onStoreError` says what decides (events `store-lost`, `limit-store-failed`,
+ * `store-recovered`). Fails with a `ConfigError` for a wrong option.
+ *
+ * **Example** (One quota for all processes)
+ *
+ * ```ts
+ * import { TokenQuota } from "@breakwater/core"
+ * import { RedisStores } from "@breakwater/stores"
+ * import { Layer } from "effect"
+ *
+ * const shared = TokenQuota.layerShared({ rpm: 500, tpm: 200_000 }).pipe(
+ *   Layer.provide(RedisStores.layer({ url: "redis://127.0.0.1:6379" }))
+ * )
+ * ```
+ */
+export const makeShared = (
+  options: SharedOptions = {}
+): Effect.Effect<TokenQuotaService, Config.ConfigError, QuotaStore | Scope.Scope> =>
+  Effect.flatMap(QuotaStore, (store) => makeSharedQuota(options, store))
+
 /** {@link make} as a Layer. */
 export const layer = (options?: Options): Layer.Layer<TokenQuota, Config.ConfigError> =>
   Layer.effect(TokenQuota, make(options))
@@ -137,6 +182,10 @@ export const layer = (options?: Options): Layer.Layer<TokenQuota, Config.ConfigE
 /** {@link layer} with its options from the environment. */
 export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<TokenQuota, Config.ConfigError> =>
   Layer.effect(TokenQuota, Effect.flatMap(Config.unwrap(options), make))
+
+/** {@link makeShared} as a Layer. */
+export const layerShared = (options?: SharedOptions): Layer.Layer<TokenQuota, Config.ConfigError, QuotaStore> =>
+  Layer.effect(TokenQuota, makeShared(options))
 
 const settled: Settle = () => {}
 
@@ -166,7 +215,7 @@ export interface LimitOptions<A, E> extends ReserveOptions {
 export const limit = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   options: LimitOptions<A, E>
-): Effect.Effect<A, E | RateLimitError | InvalidRequestError, R | TokenQuota> =>
+): Effect.Effect<A, E | QuotaError, R | TokenQuota> =>
   Effect.flatMap(TokenQuota, (quota) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(quota.reserve(options), (settle) =>

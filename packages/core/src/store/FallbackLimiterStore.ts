@@ -8,14 +8,12 @@
 import type * as Config from "effect/Config"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { StoreError } from "../errors/LLMError.ts"
-import { emit } from "../internal/emit.ts"
 import { capacityOf, type Decision } from "../internal/limitTable.ts"
 import type { Rule } from "../internal/limitRule.ts"
 import { millisOf, optionError, positiveDuration, validate } from "../internal/options.ts"
-import { clockOf, monotonicMs } from "../internal/time.ts"
+import { StoreWatch } from "../internal/storeWatch.ts"
 import { type LimiterStoreService, type Limits, makeMemory } from "./LimiterStore.ts"
 
 /** What to do while the store is lost: fail with its error, let everything go, or count in this process. */
@@ -38,83 +36,6 @@ export const defaults = {
   longestProbe: "10 seconds"
 } as const satisfies Options
 
-type AnyFiber = Fiber.Fiber<unknown, unknown>
-
-interface Settings {
-  readonly store: string
-  readonly mode: Mode
-  readonly firstMs: number
-  readonly longestMs: number
-}
-
-/** The store as last seen. */
-class Watch {
-  private lost: { readonly sinceMs: number; error: StoreError; pauseMs: number; probeAtMs: number } | undefined
-  private probing = false
-  private readonly settings: Settings
-
-  constructor(settings: Settings) {
-    this.settings = settings
-  }
-
-  /** The store's answer, or `instead`. */
-  ask<A>(
-    effect: Effect.Effect<A, StoreError>,
-    instead: (error: StoreError) => Effect.Effect<A, StoreError>
-  ): Effect.Effect<A, StoreError> {
-    return Effect.withFiber((fiber) => {
-      const lost = this.lost
-      if (lost === undefined) {
-        return Effect.catch(effect, (error) => {
-          this.lose(fiber, error)
-          return instead(error)
-        })
-      }
-      if (this.probing || monotonicMs(clockOf(fiber)) < lost.probeAtMs) return instead(lost.error)
-      return this.probe(fiber, effect, instead)
-    })
-  }
-
-  private probe<A>(
-    fiber: AnyFiber,
-    effect: Effect.Effect<A, StoreError>,
-    instead: (error: StoreError) => Effect.Effect<A, StoreError>
-  ): Effect.Effect<A, StoreError> {
-    this.probing = true
-    const tried = Effect.onExit(effect, (exit) =>
-      Effect.sync(() => {
-        this.probing = false
-        if (exit._tag === "Success") this.found(fiber)
-      })
-    )
-    return Effect.catch(tried, (error) => {
-      if (this.lost !== undefined) {
-        this.lost.error = error
-        this.lost.pauseMs = Math.min(this.settings.longestMs, this.lost.pauseMs * 2)
-        this.lost.probeAtMs = monotonicMs(clockOf(fiber)) + this.lost.pauseMs
-      }
-      return instead(error)
-    })
-  }
-
-  /** Of many calls that were under way when the store was lost, the first to fail tells it. */
-  private lose(fiber: AnyFiber, error: StoreError): void {
-    if (this.lost !== undefined) return
-    const nowMs = monotonicMs(clockOf(fiber))
-    const { firstMs, mode, store } = this.settings
-    this.lost = { sinceMs: nowMs, error, pauseMs: firstMs, probeAtMs: nowMs + firstMs }
-    emit(fiber, () => ({ type: "store-lost", store, mode, error }))
-  }
-
-  private found(fiber: AnyFiber): void {
-    const lost = this.lost
-    if (lost === undefined) return
-    this.lost = undefined
-    const lostMs = monotonicMs(clockOf(fiber)) - lost.sinceMs
-    emit(fiber, () => ({ type: "store-recovered", store: this.settings.store, mode: this.settings.mode, lostMs }))
-  }
-}
-
 /** Times of grants that were counted here are below zero, and those that were not counted at all are `-Infinity`. */
 const hereAt = (at: number): number => -1 - at
 
@@ -135,7 +56,7 @@ const localOf = (spare: Limits, ask: "take" | "check") => (key: string, weight: 
   Effect.map(spare[ask](key, weight), (decision): Decision => ({ ...decision, at: hereAt(decision.at) }))
 
 const openWith = (
-  watch: Watch,
+  watch: StoreWatch,
   mode: Mode,
   limits: Limits,
   rules: ReadonlyArray<Rule>,
@@ -189,7 +110,7 @@ export const withFallback = (
       longestMs >= firstMs ? undefined : optionError("longestProbe", longest, `at least firstProbe (${firstMs} ms)`)
     ])
     const spares = mode === "local" ? yield* makeMemory() : undefined
-    const watch = new Watch({ store: store.name, mode, firstMs, longestMs })
+    const watch = new StoreWatch({ store: store.name, mode, firstMs, longestMs })
     return {
       name: store.name,
       size: watch.ask(store.size, (error) => (mode === "fail-closed" ? Effect.fail(error) : Effect.succeed(undefined))),

@@ -1,7 +1,7 @@
 /**
  * Interrupting a limited program at every one of its operations: what was taken is used or given back.
  */
-import { AdaptiveLimit, RateLimiter, TokenQuota } from "@breakwater/core"
+import { AdaptiveLimit, QuotaStore, RateLimiter, TokenQuota } from "@breakwater/core"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -84,6 +84,63 @@ describe("interrupted at every operation", () => {
         options
       )
       expect(points).toBeGreaterThan(20)
+    })
+
+    it(`a shared quota holds in its store what began, and nothing else${name}`, async () => {
+      let store: QuotaStore.QuotaStoreService | undefined
+      let quota: TokenQuota.TokenQuotaService | undefined
+      let used = 0
+      const limits = [Infinity, 100, Infinity, Infinity].map((limit) => ({ limit, windowMs: 60_000 }))
+      const program = () => {
+        store = quota = undefined
+        used = 0
+        return Effect.gen(function* () {
+          const memory = yield* QuotaStore.makeMemory()
+          store = memory
+          // An answer that takes a while, as from far away.
+          const slow: QuotaStore.QuotaStoreService = {
+            name: "slow",
+            open: (namespace) => {
+              const inner = memory.open(namespace)
+              return { ...inner, reserve: (...args) => Effect.tap(inner.reserve(...args), () => Effect.sleep(5)) }
+            }
+          }
+          quota = yield* Scope.provide(
+            Effect.provideService(
+              TokenQuota.makeShared({ tpm: 100, ramp: false, adaptive: false, maxWait: "5 minutes" }),
+              QuotaStore.QuotaStore,
+              slow
+            ),
+            Scope.makeUnsafe()
+          )
+          const work = TokenQuota.limit(
+            Effect.sync(() => {
+              used += 10
+            }),
+            { key: "key", inputTokens: 60, outputTokens: 0, usage: () => ({ inputTokens: 10, outputTokens: 0 }) }
+          ).pipe(Effect.provideService(TokenQuota.TokenQuota, quota))
+          yield* Effect.forEach([1, 2, 3], () => work, { concurrency: 3 })
+        })
+      }
+      let looked = 0
+      const points = await sweep(
+        program,
+        ({ clock }) => {
+          if (store === undefined || quota === undefined) return
+          const look = store.open("quota").reserve("key", limits as never, [0, 0, 0, 0])
+          const { remaining } = Effect.runSync(Effect.provideService(look, Clock.Clock, clock))
+          const nowMs = clock.currentTimeMillisUnsafe()
+          if (nowMs > 20) return
+          looked++
+          // What refills in twenty milliseconds is a thirtieth; an estimate of sixty stays once at most.
+          const taken = 100 - remaining[1]
+          const near = (amount: number) => Math.abs(taken - amount) < 0.1
+          expect([used, used + 50, used + 60].some(near), `${taken} taken, ${used} used, at ${nowMs}`).toBe(true)
+        },
+        options
+      )
+      expect(points).toBeGreaterThan(20)
+      expect(looked).toBeGreaterThan(20)
     })
 
     it(`an adaptive limit has no call under way${name}`, async () => {

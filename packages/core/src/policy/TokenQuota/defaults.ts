@@ -16,3 +16,6 @@ export const defaults = {
   maxPause: "60 seconds",
   maxKeys: 10_000
 } as const
+
+/** Defaults of `makeShared`, beside those of `make`. */
+export const sharedDefaults = { name: "quota", onStoreError: "local" } as const

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { AttemptCall, AttemptOutcome, Settle } from "../../domain/Attempt.ts"
-import { InvalidRequestError, RateLimitError } from "../../errors/LLMError.ts"
+import { InvalidRequestError, RateLimitError, type StoreError } from "../../errors/LLMError.ts"
 import { emit } from "../../internal/emit.ts"
 import { estimateNeed } from "../../internal/estimateNeed.ts"
 import { IdleMap } from "../../internal/idleMap.ts"
@@ -29,6 +29,7 @@ import {
   quotaWait,
   type Reservation,
   type Scope as QuotaScope,
+  scopes,
   tightest
 } from "../../internal/quotaState.ts"
 import { rejection } from "../../internal/rejection.ts"
@@ -38,24 +39,31 @@ import type { Options, Remaining, ReserveOptions, Snapshot, TokenQuotaService } 
 import { type Settings, settingsOf } from "./rules.ts"
 import { settlementOf } from "./settlement.ts"
 
-type AnyFiber = Fiber.Fiber<unknown, unknown>
-type QuotaError = RateLimitError | InvalidRequestError
+export type AnyFiber = Fiber.Fiber<unknown, unknown>
+export type QuotaError = RateLimitError | InvalidRequestError | StoreError
 
-interface Claim {
+/** What a waiter wants, and what it got. */
+export interface Claim {
   readonly key: string
   readonly need: Need
   readonly state: QuotaState
-  readonly fiber: AnyFiber
+  /** The one who waits, or its context where that has to outlast it. */
+  readonly fiber: { readonly context: Context.Context<never> }
   held: Reservation | undefined
+  /** Until when a shared store said that there is no room; 0 for nothing said. */
+  toldUntilMs: number
+  toldScope: QuotaScope | undefined
 }
 
-const limiter = "token-quota"
+/** The name of this kind of limiter in events. */
+export const limiter = "token-quota"
 const day = 86_400_000
 
-class Quota implements TokenQuotaService {
-  private readonly settings: Settings
-  private readonly states: IdleMap<QuotaState>
-  private readonly lines = new Map<string, WaitLine<Claim, QuotaError>>()
+/** A quota in this process. */
+export class Quota implements TokenQuotaService {
+  protected readonly settings: Settings
+  protected readonly states: IdleMap<QuotaState>
+  protected readonly lines = new Map<string, WaitLine<Claim, QuotaError>>()
   private closed = false
 
   constructor(settings: Settings) {
@@ -96,8 +104,10 @@ class Quota implements TokenQuotaService {
       return Effect.succeed(state === undefined ? undefined : snapshotOf(state, now, this.lines.get(key)?.size ?? 0))
     })
 
-  readonly reset = (key: string): Effect.Effect<void> =>
-    Effect.withFiber((fiber) => {
+  readonly reset = (key: string): Effect.Effect<void> => this.resetHere(key)
+
+  protected resetHere(key: string): Effect.Effect<void> {
+    return Effect.withFiber((fiber) => {
       const state = this.states.get(key, monotonicMs(clockOf(fiber)))
       if (state === undefined) return Effect.void
       // Those who wait hold on to the state, so it is emptied and not only dropped.
@@ -105,6 +115,7 @@ class Quota implements TokenQuotaService {
       this.lines.get(key)?.wake()
       return Effect.void
     })
+  }
 
   close(): void {
     this.closed = true
@@ -112,7 +123,7 @@ class Quota implements TokenQuotaService {
     this.lines.clear()
   }
 
-  private enter(
+  protected enter(
     fiber: AnyFiber,
     key: string,
     target: string,
@@ -121,31 +132,38 @@ class Quota implements TokenQuotaService {
     now: number,
     maxWaitMs: number
   ): Effect.Effect<Settle, QuotaError> {
-    let state = this.states.get(key, now)
-    if (state === undefined) {
-      state = makeQuotaState(this.settings.rulesOf(key, target), now)
-      this.states.set(key, state, now)
-    }
+    const state = this.stateOf(key, target, now)
     const line = this.lines.size === 0 ? undefined : this.lines.get(key)
     const before = line?.weightBefore(priority, now) ?? 0
     if (before === 0 && quotaWait(state, need, 1, now) === 0) {
       return Effect.succeed(this.settleOf(fiber, key, state, quotaTake(state, need, now)))
     }
-    return this.wait({ key, need, state, fiber, held: undefined }, line, priority, now, maxWaitMs, before)
+    const leastMs = quotaWait(state, need, 1 + before, now)
+    const claim: Claim = { key, need, state, fiber, held: undefined, toldUntilMs: 0, toldScope: undefined }
+    return this.wait(claim, line, priority, now, maxWaitMs, leastMs)
   }
 
-  private wait(
+  protected stateOf(key: string, target: string, now: number): QuotaState {
+    let state = this.states.get(key, now)
+    if (state === undefined) {
+      state = makeQuotaState(this.settings.rulesOf(key, target), now)
+      this.states.set(key, state, now)
+    }
+    return state
+  }
+
+  /** Joins the line, unless it is known already that the wait would be too long. */
+  protected wait(
     claim: Claim,
     line: WaitLine<Claim, QuotaError> | undefined,
     priority: number,
     now: number,
     maxWaitMs: number,
-    before: number
+    leastMs: number
   ): Effect.Effect<Settle, QuotaError> {
     const { fiber, key, need, state } = claim
     const never = neverFits(state, need)
     if (never !== undefined) return Effect.fail(this.tooLarge(claim, never))
-    const leastMs = quotaWait(state, need, 1 + before, now)
     if (!(leastMs <= maxWaitMs) || maxWaitMs <= 0 || (line?.size ?? 0) >= this.settings.maxWaiting) {
       return Effect.fail(this.rejected(claim, 0, leastMs, now))
     }
@@ -157,13 +175,17 @@ class Quota implements TokenQuotaService {
     // Only the wait itself is interruptible, so that no reservation is lost on the way out.
     return Effect.uninterruptible(
       Effect.map(line.join(claim, { priority, weight: 1, deadlineMs: now + maxWaitMs }), (waitedMs) => {
+        this.handedOver(claim)
         emit(fiber, () => ({ type: "limit-waited", limiter, key, weight: tokensOf(need), waitedMs }))
         return this.settleOf(fiber, key, state, claim.held!)
       })
     )
   }
 
-  private readonly gate: Gate<Claim, QuotaError> = {
+  /** A waiter has got what the gate gave it. */
+  protected handedOver(_: Claim): void {}
+
+  protected readonly gate: Gate<Claim, QuotaError> = {
     attempt: (claim, now) => {
       const never = neverFits(claim.state, claim.need)
       if (never !== undefined) return Effect.fail(this.tooLarge(claim, never))
@@ -183,7 +205,7 @@ class Quota implements TokenQuotaService {
     }
   }
 
-  private settleOf(fiber: AnyFiber, key: string, state: QuotaState, held: Reservation): Settle {
+  protected settleOf(fiber: Claim["fiber"], key: string, state: QuotaState, held: Reservation): Settle {
     const clock: Clock.Clock = clockOf(fiber)
     // A fiber loses its context when it ends, and an attempt may be settled after that.
     const from = { context: fiber.context }
@@ -196,7 +218,7 @@ class Quota implements TokenQuotaService {
     }
   }
 
-  private settle(
+  protected settle(
     from: { readonly context: Context.Context<never> },
     key: string,
     state: QuotaState,
@@ -206,6 +228,18 @@ class Quota implements TokenQuotaService {
   ): void {
     const { actual, called } = settlementOf(outcome, held)
     quotaSettle(state, held, actual, called, now)
+    this.adapt(from, key, state, held, outcome, now)
+  }
+
+  /** What an attempt's end says of the limits, and of the pace. */
+  protected adapt(
+    from: { readonly context: Context.Context<never> },
+    key: string,
+    state: QuotaState,
+    held: Reservation,
+    outcome: AttemptOutcome,
+    now: number
+  ): void {
     const error = outcome._tag === "failure" ? outcome.error : undefined
     const refusal = error?._tag === "RateLimitError" && error.source === "provider" ? error : undefined
     const limits = outcome._tag === "success" ? outcome.limits : refusal?.limits
@@ -227,9 +261,9 @@ class Quota implements TokenQuotaService {
     }
   }
 
-  private rejected(claim: Claim, waitedMs: number, retryMs: number, now: number): RateLimitError {
+  protected rejected(claim: Claim, waitedMs: number, retryMs: number, now: number): RateLimitError {
     const { fiber, key, need, state } = claim
-    const scope = tightest(state, need, now)
+    const scope = claim.toldScope ?? tightest(state, need, now)
     emit(fiber, () => ({ type: "limit-rejected", limiter, key, weight: tokensOf(need), waitedMs, retryMs }))
     const wait = wholeMs(Number.isFinite(retryMs) ? retryMs : 60_000)
     return rejection(RateLimitError, "RateLimitError", {
@@ -241,9 +275,9 @@ class Quota implements TokenQuotaService {
     })
   }
 
-  private tooLarge(claim: Claim, scope: QuotaScope): RateLimitError {
+  protected tooLarge(claim: Claim, scope: QuotaScope, limit = claim.state.meters[scopes.indexOf(scope)]!.limit) {
     const { fiber, key, need, state } = claim
-    const meter = state.meters[scope === "tokens" ? 1 : scope === "input-tokens" ? 2 : 3]
+    const { windowMs } = state.meters[scopes.indexOf(scope)]!
     emit(fiber, () => ({
       type: "limit-rejected",
       limiter,
@@ -253,12 +287,12 @@ class Quota implements TokenQuotaService {
       retryMs: Infinity
     }))
     return rejection(RateLimitError, "RateLimitError", {
-      message: `the call needs ${need.inputTokens} + ${need.outputTokens} tokens, more than the limit of ${meter.limit} ${scope} ever allows`,
+      message: `the call needs ${need.inputTokens} + ${need.outputTokens} tokens, more than the limit of ${limit} ${scope} ever allows`,
       source: "local",
       scope,
       key,
-      limit: meter.limit,
-      retryAfter: Duration.millis(meter.windowMs),
+      limit,
+      retryAfter: Duration.millis(windowMs),
       shouldRetry: false
     })
   }
@@ -280,7 +314,7 @@ const wrongArgument = (options: ReserveOptions, maxWaitMs: number | undefined): 
   return undefined
 }
 
-const snapshotOf = (state: QuotaState, now: number, waiting: number): Snapshot => {
+export const snapshotOf = (state: QuotaState, now: number, waiting: number): Snapshot => {
   const remaining = (kind: 0 | 1 | 2 | 3): Remaining | undefined => {
     const meter = state.meters[kind]
     if (meter.limit === Infinity) return undefined

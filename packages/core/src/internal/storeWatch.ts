@@ -1,0 +1,90 @@
+/**
+ * A store as last seen. One that fails once is lost: from then on it is not asked, so that no call waits for it, but for
+ * one call at a time after pauses that double.
+ */
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { StoreError } from "../errors/LLMError.ts"
+import { emit } from "./emit.ts"
+import { clockOf, monotonicMs } from "./time.ts"
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+export interface StoreWatchSettings {
+  readonly store: string
+  readonly mode: "fail-closed" | "fail-open" | "local"
+  readonly firstMs: number
+  readonly longestMs: number
+}
+
+/** Knows whether a store is lost, and tells when that changes. */
+export class StoreWatch {
+  private lost: { readonly sinceMs: number; error: StoreError; pauseMs: number; probeAtMs: number } | undefined
+  private probing = false
+  private readonly settings: StoreWatchSettings
+
+  constructor(settings: StoreWatchSettings) {
+    this.settings = settings
+  }
+
+  get isLost(): boolean {
+    return this.lost !== undefined
+  }
+
+  /** The store's answer, or `instead`. */
+  ask<A>(
+    effect: Effect.Effect<A, StoreError>,
+    instead: (error: StoreError) => Effect.Effect<A, StoreError>
+  ): Effect.Effect<A, StoreError> {
+    return Effect.withFiber((fiber) => {
+      const lost = this.lost
+      if (lost === undefined) {
+        return Effect.catch(effect, (error) => {
+          this.lose(fiber, error)
+          return instead(error)
+        })
+      }
+      if (this.probing || monotonicMs(clockOf(fiber)) < lost.probeAtMs) return instead(lost.error)
+      return this.probe(fiber, effect, instead)
+    })
+  }
+
+  private probe<A>(
+    fiber: AnyFiber,
+    effect: Effect.Effect<A, StoreError>,
+    instead: (error: StoreError) => Effect.Effect<A, StoreError>
+  ): Effect.Effect<A, StoreError> {
+    this.probing = true
+    const tried = Effect.onExit(effect, (exit) =>
+      Effect.sync(() => {
+        this.probing = false
+        if (exit._tag === "Success") this.found(fiber)
+      })
+    )
+    return Effect.catch(tried, (error) => {
+      if (this.lost !== undefined) {
+        this.lost.error = error
+        this.lost.pauseMs = Math.min(this.settings.longestMs, this.lost.pauseMs * 2)
+        this.lost.probeAtMs = monotonicMs(clockOf(fiber)) + this.lost.pauseMs
+      }
+      return instead(error)
+    })
+  }
+
+  /** Of many calls that were under way when the store was lost, the first to fail tells it. */
+  private lose(fiber: AnyFiber, error: StoreError): void {
+    if (this.lost !== undefined) return
+    const nowMs = monotonicMs(clockOf(fiber))
+    const { firstMs, mode, store } = this.settings
+    this.lost = { sinceMs: nowMs, error, pauseMs: firstMs, probeAtMs: nowMs + firstMs }
+    emit(fiber, () => ({ type: "store-lost", store, mode, error }))
+  }
+
+  private found(fiber: AnyFiber): void {
+    const lost = this.lost
+    if (lost === undefined) return
+    this.lost = undefined
+    const lostMs = monotonicMs(clockOf(fiber)) - lost.sinceMs
+    emit(fiber, () => ({ type: "store-recovered", store: this.settings.store, mode: this.settings.mode, lostMs }))
+  }
+}
