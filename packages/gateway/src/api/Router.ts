@@ -31,6 +31,12 @@ export const finder = (routes: ReadonlyArray<Route>): ((path: string) => Found |
   }
 }
 
+const tooMany = (retryAfter: Duration.Duration | undefined): Problem => {
+  const known = retryAfter !== undefined && Duration.isFinite(retryAfter)
+  const hint = known ? { retryAfterMs: Duration.toMillis(retryAfter) } : {}
+  return problem("rate-limited", "You have sent too many requests; try again later.", hint)
+}
+
 const limit = (exchange: Exchange): Effect.Effect<void, HandlerError> => {
   const { engine, principal } = exchange
   if (engine.limiter === undefined || principal === undefined) return Effect.void
@@ -45,15 +51,7 @@ const limit = (exchange: Exchange): Effect.Effect<void, HandlerError> => {
         })
       )
     ),
-    Effect.catchTag("RateLimitError", (error) =>
-      Effect.fail<Problem>(
-        problem("rate-limited", "You have sent too many requests; try again later.", {
-          ...(error.retryAfter === undefined || !Duration.isFinite(error.retryAfter)
-            ? {}
-            : { retryAfterMs: Duration.toMillis(error.retryAfter) })
-        })
-      )
-    )
+    Effect.catchTag("RateLimitError", ({ retryAfter }) => Effect.fail(tooMany(retryAfter)))
   )
 }
 

@@ -1,5 +1,5 @@
 /** `GET /openapi.json`: the paths, made from the table of routes. */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { Route } from "../api/Routes.ts"
 import type { Exchange } from "../internal/Exchange.ts"
 
