@@ -25,23 +25,33 @@ const call: Budget.BudgetCall = {
 }
 
 const records: ReadonlyArray<Call.AttemptRecord> = [
-  { attempt: 1, target: "openai/gpt-4o", outcome: "success", startedAt: at, tookMs: 1, waitedMs: 0, usage, costNanos: 1n }
+  {
+    attempt: 1,
+    target: "openai/gpt-4o",
+    outcome: "success",
+    startedAt: at,
+    tookMs: 1,
+    waitedMs: 0,
+    usage,
+    costNanos: 1n
+  }
 ]
 
 const limits: ReadonlyArray<readonly [string, ReadonlyArray<Budget.Limit>]> = [
   ["one limit", [{ scope: "global", period: "day", limit: 1e9 }]],
-  ["three limits", [
-    { scope: "global", period: "month", limit: 1e9 },
-    { scope: "user", period: { calendar: "day", timeZone: "Europe/Berlin" }, limit: 1e9 },
-    { scope: "model", period: "hour", limit: 1e9 }
-  ]],
+  [
+    "three limits",
+    [
+      { scope: "global", period: "month", limit: 1e9 },
+      { scope: "user", period: { calendar: "day", timeZone: "Europe/Berlin" }, limit: 1e9 },
+      { scope: "model", period: "hour", limit: 1e9 }
+    ]
+  ],
   ["a rolling hour", [{ scope: "user", period: { rolling: "1 hour" }, limit: 1e9 }]]
 ]
 
-const benchmark: Benchmark = Effect.gen(function*() {
-  const subjects: Array<Subject> = [
-    { subject: bareEffect, peer: true, run: ofEffect(() => Effect.succeed(1)) }
-  ]
+const benchmark: Benchmark = Effect.gen(function* () {
+  const subjects: Array<Subject> = [{ subject: bareEffect, peer: true, run: ofEffect(() => Effect.succeed(1)) }]
   for (const [name, each] of limits) {
     const budget = yield* Effect.provide(Budget.make({ limits: each }), Pricing.layerFrom(prices))
     subjects.push({
@@ -51,8 +61,7 @@ const benchmark: Benchmark = Effect.gen(function*() {
       run: ofEffect(() => Effect.map(Effect.orDie(budget.reserve!(call)), (settle) => settle(records)))
     })
   }
-  const cost = (provider: string, model: string) =>
-    ofSync(() => prices.cost({ provider, model, usage, atMs: at }))
+  const cost = (provider: string, model: string) => ofSync(() => prices.cost({ provider, model, usage, atMs: at }))
   return [
     { work: "budget, reserve and settle", subjects },
     {

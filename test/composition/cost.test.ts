@@ -15,7 +15,7 @@ const setup = (
   options: Pipeline.PipelineOptions,
   limits?: Budget.Options
 ) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const providers = []
     for (const [name, script] of Object.entries(scripts)) {
       providers.push((yield* ScriptedProvider.make({ name, script })).provider)
@@ -30,7 +30,11 @@ const setup = (
     const context = yield* Layer.build(layer)
     const llm = yield* Effect.provide(Layer.build(LLM.layer(options)), context)
     const budget = yield* Effect.provide(Effect.service(Budget.Budget), context)
-    return { generate: (call: Parameters<LLM.LLMService["generate"]>[0]) => Effect.provide(LLM.generate(call), llm), stream: (call: Parameters<LLM.LLMService["stream"]>[0]) => Stream.provideContext(LLM.stream(call), llm), budget }
+    return {
+      generate: (call: Parameters<LLM.LLMService["generate"]>[0]) => Effect.provide(LLM.generate(call), llm),
+      stream: (call: Parameters<LLM.LLMService["stream"]>[0]) => Stream.provideContext(LLM.stream(call), llm),
+      budget
+    }
   })
 
 const daily: Budget.Options = { limits: [{ scope: "global", period: "day", limit: "0.01" }] }
@@ -40,43 +44,49 @@ const standing = (budget: Budget.BudgetService) =>
 
 describe("what a call costs", () => {
   it.effect("an answer says what it cost, attempt by attempt", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { generate } = yield* setup({ a: [overload, "hello there, world"] }, { targets: ["a/m"] })
       const answer = yield* inVirtualTime(generate({ prompt: "hi" }))
       const cost = BigInt(answer.usage.outputTokens) * 1_000n
       expect(cost).toBeGreaterThan(0n)
       expect(answer.cost).toMatchObject({ nanoDollars: cost, unknownAttempts: 0 })
       expect(answer.attempts.map((attempt) => attempt.costNanos)).toEqual([undefined, cost])
-    }))
+    })
+  )
 
   it.effect("the last part of a stream says what it cost", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { stream } = yield* setup({ a: ["hello there, world"] }, { targets: ["a/m"] })
       const parts = yield* Stream.runCollect(stream({ prompt: "hi" }))
       const last = Array.from(parts).at(-1)
       assert(last?.type === "finish")
       expect(last.cost?.nanoDollars).toBe(BigInt(last.usage.outputTokens) * 1_000n)
-    }))
+    })
+  )
 
   it.effect("an attempt at a model without a price is not free, but unknown", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { generate } = yield* setup({ a: ["hello"] }, { targets: ["a/other"] })
       expect((yield* generate({ prompt: "hi" })).cost).toMatchObject({ nanoDollars: 0n, unknownAttempts: 1 })
-    }))
+    })
+  )
 
   it.effect("without prices an answer says nothing of costs", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const answer = yield* LLM.generate({ prompt: "hi" }).pipe(
-        Effect.provide(LLM.layer({ targets: ["a/m"] }).pipe(
-          Layer.provide(LLM.layerNoPolicies),
-          Layer.provide(LLMProvider.layer(ScriptedProvider.layer({ name: "a", script: ["hello"] })))
-        ))
+        Effect.provide(
+          LLM.layer({ targets: ["a/m"] }).pipe(
+            Layer.provide(LLM.layerNoPolicies),
+            Layer.provide(LLMProvider.layer(ScriptedProvider.layer({ name: "a", script: ["hello"] })))
+          )
+        )
       )
       expect(answer).not.toHaveProperty("cost")
-    }))
+    })
+  )
 
   it.effect("the budget holds the worst of all attempts while the call runs, and pays what it used", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { budget, generate } = yield* setup(
         { a: [ScriptedProvider.stall], b: ["from b"] },
         { targets: ["a/m", "b/m"], maxAttempts: 2, timeouts: { attempt: "5 seconds" } },
@@ -90,33 +100,41 @@ describe("what a call costs", () => {
       // The silent attempt was sent, and nobody knows what it cost: its worst case stays spent.
       expect(yield* standing(budget)).toEqual([100n * 1_000n + BigInt(answer.usage.outputTokens) * 10_000n, 0n])
       expect(answer.cost).toMatchObject({ unknownAttempts: 1 })
-    }))
+    })
+  )
 
   it.effect("a call that does not fit is turned away before anything is sent", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { budget, generate } = yield* setup({ a: ["hello"] }, { targets: ["a/m"], maxAttempts: 1 }, daily)
       const error = yield* Effect.flip(generate({ prompt: "hi", maxTokens: 10_001 }))
       expect(error._tag).toBe("BudgetExceededError")
       expect(yield* standing(budget)).toEqual([0n, 0n])
-    }))
+    })
+  )
 
   it.effect("interrupted after sending, a call pays its worst case; interrupted before, nothing", () =>
-    Effect.gen(function*() {
-      const { budget, generate } = yield* setup({ a: [ScriptedProvider.stall] }, { targets: ["a/m"], maxAttempts: 3 }, daily)
+    Effect.gen(function* () {
+      const { budget, generate } = yield* setup(
+        { a: [ScriptedProvider.stall] },
+        { targets: ["a/m"], maxAttempts: 3 },
+        daily
+      )
       const fiber = yield* Effect.forkChild(generate({ prompt: "hi", maxTokens: 100 }))
       yield* Effect.yieldNow
       yield* Effect.yieldNow
       yield* Fiber.interrupt(fiber)
       expect(yield* standing(budget)).toEqual([100_000n, 0n])
-    }))
+    })
+  )
 
   it.effect("a stream that its reader leaves pays what was produced", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { budget, stream } = yield* setup({ a: ["one two three four five six seven"] }, { targets: ["a/m"] }, daily)
       yield* Stream.runDrain(Stream.take(stream({ prompt: "hi", maxTokens: 1_000 }), 2))
       const [spent, reserved] = yield* standing(budget)
       expect(reserved).toBe(0n)
       expect(spent).toBeGreaterThan(0n)
       expect(spent).toBeLessThan(1_000_000n)
-    }))
+    })
+  )
 })

@@ -28,7 +28,7 @@ const reservation = (...claims: ReadonlyArray<Partial<BudgetStore.BudgetClaim>>)
 export const budgetStoreContract = (name: string, { connect }: BudgetStoreContract): void => {
   describe(`a store of budgets: ${name}`, () => {
     it.effect("what one connection reserves and settles the other sees", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         expect(yield* other.balance("a", window)).toEqual({ spent: 0n, reserved: 0n })
         const first = reservation({ amount: 60n })
@@ -38,66 +38,88 @@ export const budgetStoreContract = (name: string, { connect }: BudgetStoreContra
         expect(yield* one.settle(first, [25n])).toEqual([25n])
         expect(yield* other.balance("a", window)).toEqual({ spent: 25n, reserved: 0n })
         expect(yield* other.reserve(reservation({ amount: 75n }), now)).toBeUndefined()
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("exactly the limit fits, one nano-dollar more does not, and without a limit all does", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         expect(yield* one.reserve(reservation({ amount: 101n }), now)).toEqual({ index: 0, spent: 0n, reserved: 0n })
         expect(yield* one.reserve(reservation({ amount: 100n }), now)).toBeUndefined()
         expect(yield* one.reserve(reservation({ amount: 1n }), now)).toMatchObject({ index: 0, reserved: 100n })
-        expect(yield* one.reserve(reservation({ amount: 10n ** 17n, limit: undefined, account: "b" }), now)).toBeUndefined()
-      }).pipe(Effect.scoped))
+        expect(
+          yield* one.reserve(reservation({ amount: 10n ** 17n, limit: undefined, account: "b" }), now)
+        ).toBeUndefined()
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("amounts past what a double holds stay exact", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         const large = 9_007_199_254_740_993n
         const held = reservation({ amount: large, limit: large })
         expect(yield* one.reserve(held, now)).toBeUndefined()
-        expect(yield* one.reserve(reservation({ amount: 1n, limit: large }), now)).toEqual({ index: 0, spent: 0n, reserved: large })
+        expect(yield* one.reserve(reservation({ amount: 1n, limit: large }), now)).toEqual({
+          index: 0,
+          spent: 0n,
+          reserved: large
+        })
         expect(yield* one.settle(held, [large])).toEqual([large])
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("all claims or none, and the refusal names the first that does not fit", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         const refused = reservation({ account: "a" }, { account: "b", amount: 101n }, { account: "c" })
         expect(yield* one.reserve(refused, now)).toEqual({ index: 1, spent: 0n, reserved: 0n })
-        for (const account of ["a", "b", "c"]) expect(yield* one.balance(account, window)).toEqual({ spent: 0n, reserved: 0n })
+        for (const account of ["a", "b", "c"])
+          expect(yield* one.balance(account, window)).toEqual({ spent: 0n, reserved: 0n })
         expect(yield* one.settle(refused, [5n, 5n, 5n])).toBeUndefined()
         expect(yield* one.balance("a", window)).toEqual({ spent: 0n, reserved: 0n })
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("settling twice, from either side, counts once", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         const held = reservation({})
         yield* one.reserve(held, now)
         const settled = yield* Effect.all([one.settle(held, [7n]), other.settle(held, [7n])], { concurrency: 2 })
         expect(settled.filter((each) => each !== undefined)).toEqual([[7n]])
         expect(yield* one.balance("a", window)).toEqual({ spent: 7n, reserved: 0n })
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("more may be spent than was reserved", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         const held = reservation({ amount: 100n })
         yield* one.reserve(held, now)
         expect(yield* one.settle(held, [250n])).toEqual([250n])
         expect(yield* one.reserve(reservation({ amount: 0n }), now)).toMatchObject({ spent: 250n })
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("accounts are apart, whatever their names", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
-        const names = ["global\u0000day\u0000", "user\u0000day\u0000ada", "user\u0000day\u0000ada ", "user\u0000day\u0000'; --", "проект", "%"]
-        for (const account of names) expect(yield* one.reserve(reservation({ account, amount: 100n }), now)).toBeUndefined()
+        const names = [
+          "global\u0000day\u0000",
+          "user\u0000day\u0000ada",
+          "user\u0000day\u0000ada ",
+          "user\u0000day\u0000'; --",
+          "проект",
+          "%"
+        ]
+        for (const account of names)
+          expect(yield* one.reserve(reservation({ account, amount: 100n }), now)).toBeUndefined()
         for (const account of names) expect(yield* one.balance(account, window)).toEqual({ spent: 0n, reserved: 100n })
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("a later period begins with nothing, and what is settled late counts where it was reserved", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         const held = reservation({ amount: 100n })
         yield* one.reserve(held, now)
@@ -105,12 +127,17 @@ export const budgetStoreContract = (name: string, { connect }: BudgetStoreContra
         expect(yield* one.reserve(reservation({ amount: 90n, window: next }), now + day)).toBeUndefined()
         yield* one.settle(held, [100n])
         expect(yield* one.balance("a", next)).toEqual({ spent: 0n, reserved: 90n })
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("a rolling window counts its buckets, and no older one", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
-        const at = (bucket: number): BudgetStore.BudgetWindow => ({ bucketMs: bucket * 10, fromMs: bucket * 10 - 30, endMs: bucket * 10 + 40 })
+        const at = (bucket: number): BudgetStore.BudgetWindow => ({
+          bucketMs: bucket * 10,
+          fromMs: bucket * 10 - 30,
+          endMs: bucket * 10 + 40
+        })
         for (const bucket of [100, 101, 102, 103]) {
           const held = reservation({ amount: 25n, window: at(bucket) })
           expect(yield* one.reserve(held, bucket * 10)).toBeUndefined()
@@ -118,23 +145,28 @@ export const budgetStoreContract = (name: string, { connect }: BudgetStoreContra
         }
         expect(yield* one.reserve(reservation({ amount: 1n, window: at(103) }), 1_030)).toMatchObject({ spent: 100n })
         expect(yield* one.reserve(reservation({ amount: 25n, window: at(104) }), 1_040)).toBeUndefined()
-        expect(yield* one.reserve(reservation({ amount: 1n, window: at(104) }), 1_040)).toMatchObject({ spent: 75n, reserved: 25n })
-      }).pipe(Effect.scoped))
+        expect(yield* one.reserve(reservation({ amount: 1n, window: at(104) }), 1_040)).toMatchObject({
+          spent: 75n,
+          reserved: 25n
+        })
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("a lifetime has no end", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         const held = reservation({ window: forever })
         yield* one.reserve(held, now)
         expect(yield* other.settle(held, [3n])).toEqual([3n])
         expect(yield* other.balance("a", forever)).toEqual({ spent: 3n, reserved: 0n })
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("from both connections at once, over accounts in any order, no limit is passed", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const stores = yield* connect
         const one = (index: number) =>
-          Effect.gen(function*() {
+          Effect.gen(function* (): Effect.fn.Return<number, unknown> {
             const [first, second] = index % 2 === 0 ? ["a", "b"] : ["b", "a"]
             const held = reservation({ account: first!, amount: 7n }, { account: second!, amount: 7n })
             const refusal = yield* stores[index % 2]!.reserve(held, now)
@@ -144,12 +176,17 @@ export const budgetStoreContract = (name: string, { connect }: BudgetStoreContra
             if (index % 3 !== 0) yield* stores[(index + 1) % 2]!.settle(held, [7n, 7n])
             return 1
           })
-        const done = yield* Effect.forEach(Array.from({ length: 60 }, (_, index) => index), one, { concurrency: 12 })
+        const done = yield* Effect.forEach(
+          Array.from({ length: 60 }, (_, index) => index),
+          one,
+          { concurrency: 12 }
+        )
         expect(done.reduce((a, b) => a + b, 0)).toBe(14)
         for (const account of ["a", "b"]) {
           const { reserved, spent } = yield* stores[1].balance(account, window)
           expect(spent + reserved).toBe(98n)
         }
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
   })
 }

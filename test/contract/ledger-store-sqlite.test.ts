@@ -12,11 +12,10 @@ const folder = Effect.acquireRelease(
 )
 
 ledgerStoreContract("SQLite", {
-  connect: Effect.gen(function*() {
+  connect: Effect.gen(function* () {
     const filename = join(yield* folder, "ledger.db")
-    const open = Effect.flatMap(
-      Layer.build(Sqlite.layer({ filename, synchronous: "normal" })),
-      (client) => Effect.provide(SqlLedgerStore.make, client)
+    const open = Effect.flatMap(Layer.build(Sqlite.layer({ filename, synchronous: "normal" })), (client) =>
+      Effect.provide(SqlLedgerStore.make, client)
     )
     return [yield* open, yield* open] as const
   })

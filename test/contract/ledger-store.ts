@@ -18,7 +18,15 @@ const quarter = 900_000
 const start = Date.UTC(2026, 10, 1)
 
 const entry = (id: number, over: Partial<Ledger.EntryOptions> = {}) =>
-  Ledger.entry({ id: `r${id}`, atMs: start + id, target: "openai/gpt", costNanos: 10n, inputTokens: 3, outputTokens: 2, ...over })
+  Ledger.entry({
+    id: `r${id}`,
+    atMs: start + id,
+    target: "openai/gpt",
+    costNanos: 10n,
+    inputTokens: 3,
+    outputTokens: 2,
+    ...over
+  })
 
 /** Every record is told apart by its cost. */
 const bitOf = (index: number) => 1n << BigInt(index)
@@ -40,7 +48,8 @@ const mixture = Array.from({ length: 40 }, (_, index) =>
     outcome: index % 8 === 0 ? "failure" : "success",
     operation: index % 9 === 0 ? "embed" : "generate",
     costNanos: bitOf(index)
-  }))
+  })
+)
 
 const valueOf = (groups: ReadonlyArray<Ledger.LedgerGroup>, by: ReadonlyArray<Ledger.LedgerDimension>) =>
   Object.fromEntries(groups.map((group) => [by.map((each) => group.by[each]).join("|"), group.costNanos]))
@@ -51,10 +60,13 @@ const expected = (filter: Ledger.LedgerFilter, by: ReadonlyArray<Ledger.LedgerDi
   const dimensions = ["tenant", "user", "project", "key", "tag", "provider", "model", "operation", "outcome"] as const
   for (const record of mixture) {
     if (record.atMs < filter.fromMs || record.atMs >= filter.toMs) continue
-    if (dimensions.some((each) => filter[each] !== undefined && !Ledger.valuesOf(record, each).includes(filter[each]))) continue
+    if (dimensions.some((each) => filter[each] !== undefined && !Ledger.valuesOf(record, each).includes(filter[each])))
+      continue
     let keys: ReadonlyArray<ReadonlyArray<string>> = [[]]
     for (const each of by) {
-      const values = Ledger.valuesOf(record, each).filter((value) => filter[each] === undefined || value === filter[each])
+      const values = Ledger.valuesOf(record, each).filter(
+        (value) => filter[each] === undefined || value === filter[each]
+      )
       keys = keys.flatMap((key) => values.map((value) => [...key, value]))
     }
     for (const key of keys) sums[key.join("|")] = (sums[key.join("|")] ?? 0n) + record.costNanos!
@@ -104,7 +116,7 @@ const groupings: ReadonlyArray<ReadonlyArray<Ledger.LedgerDimension>> = [
 export const ledgerStoreContract = (name: string, { connect }: LedgerStoreContract): void => {
   describe(`a store of the ledger: ${name}`, () => {
     it.effect("what one connection wrote the other reads, whole", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         const records = [
           entry(1),
@@ -131,10 +143,11 @@ export const ledgerStoreContract = (name: string, { connect }: LedgerStoreContra
         ]
         yield* one.append(records)
         expect(yield* other.records(whole, 10)).toEqual(records)
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("a record that comes twice is kept and summed once, in one batch or in two", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         yield* one.append([entry(1), entry(1), entry(2)])
         yield* other.append([entry(2), entry(3)])
@@ -142,10 +155,11 @@ export const ledgerStoreContract = (name: string, { connect }: LedgerStoreContra
         const [all] = yield* one.totals(whole, [])
         expect(all).toMatchObject({ records: 3, costNanos: 30n })
         expect((yield* one.records(whole, 10)).map((record) => record.id)).toEqual(["r1", "r2", "r3"])
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("all sums are there", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         yield* one.append([
           entry(1, { cachedInputTokens: 1, cacheWriteTokens: 2, reasoningTokens: 1, tookMs: 10 }),
@@ -153,23 +167,26 @@ export const ledgerStoreContract = (name: string, { connect }: LedgerStoreContra
           Ledger.entry({ id: "u", atMs: start + 3, target: "openai/gpt" })
         ])
         for (const filter of [whole, { ...whole, toMs: start + 10 }]) {
-          expect(yield* one.totals(filter, [])).toEqual([{
-            by: {},
-            records: 3,
-            inputTokens: 6,
-            outputTokens: 4,
-            cachedInputTokens: 1,
-            cacheWriteTokens: 2,
-            reasoningTokens: 1,
-            costNanos: 9_007_199_254_741_003n,
-            unpriced: 1,
-            tookMs: 30
-          }])
+          expect(yield* one.totals(filter, [])).toEqual([
+            {
+              by: {},
+              records: 3,
+              inputTokens: 6,
+              outputTokens: 4,
+              cachedInputTokens: 1,
+              cacheWriteTokens: 2,
+              reasoningTokens: 1,
+              costNanos: 9_007_199_254_741_003n,
+              unpriced: 1,
+              tookMs: 30
+            }
+          ])
         }
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("any filter and any grouping give what a loop over the records gives", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         yield* one.append(mixture.slice(0, 17))
         yield* other.append(mixture.slice(17))
@@ -179,20 +196,22 @@ export const ledgerStoreContract = (name: string, { connect }: LedgerStoreContra
             expect(valueOf(groups, by), JSON.stringify({ filter, by })).toEqual(expected(filter, by))
           }
         }
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("the dearest group comes first, and nothing is no group", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         expect(yield* one.totals(whole, [])).toEqual([])
         expect(yield* one.totals(whole, ["user"])).toEqual([])
         yield* one.append(mixture)
         const costs = (yield* one.totals(whole, ["model"])).map((group) => group.costNanos)
-        expect(costs).toEqual(costs.toSorted((a, b) => a > b ? -1 : 1))
-      }).pipe(Effect.scoped))
+        expect(costs).toEqual(costs.toSorted((a, b) => (a > b ? -1 : 1)))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("records come in pages, each once", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         const same = Array.from({ length: 25 }, (_, index) => entry(index + 10, { atMs: start + (index >> 3) }))
         yield* one.append(same.toReversed())
@@ -205,32 +224,37 @@ export const ledgerStoreContract = (name: string, { connect }: LedgerStoreContra
           after = page.at(-1)
         }
         expect(seen).toEqual(same.map((record) => record.id))
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("more records than one statement takes are one append", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one, other] = yield* connect
         const many = Array.from({ length: 1_700 }, (_, index) => entry(index, { user: `u${index % 900}` }))
         yield* one.append(many)
         expect((yield* other.totals(whole, []))[0]).toMatchObject({ records: 1_700, costNanos: 17_000n })
         expect((yield* other.totals(whole, ["user"])).length).toBe(900)
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("appends from both connections at once lose nothing", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const stores = yield* connect
         yield* Effect.forEach(
           Array.from({ length: 40 }),
           (_, batch) =>
-            stores[batch % 2]!.append(Array.from({ length: 25 }, (_, index) => entry(batch * 25 + index, { user: `u${index % 5}` }))),
+            stores[batch % 2]!.append(
+              Array.from({ length: 25 }, (_, index) => entry(batch * 25 + index, { user: `u${index % 5}` }))
+            ),
           { concurrency: 8 }
         )
         expect((yield* stores[0].totals(whole, []))[0]).toMatchObject({ records: 1_000, costNanos: 10_000n })
         for (const group of yield* stores[1].totals(whole, ["user"])) expect(group.records).toBe(200)
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
 
     it.effect("insights tell short, bounded, repeated and failed calls apart, by model", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [one] = yield* connect
         yield* one.append([
           entry(1, { inputTokens: 10, outputTokens: 5, maxTokens: 100, fingerprint: "a" }),
@@ -241,7 +265,7 @@ export const ledgerStoreContract = (name: string, { connect }: LedgerStoreContra
           entry(6, { target: "openai/mini", outcome: "interrupted", costNanos: 4n })
         ])
         const insights = yield* one.insights(whole, { inputTokens: 10, outputTokens: 5 })
-        expect(insights.toSorted((a, b) => a.model < b.model ? -1 : 1)).toEqual([
+        expect(insights.toSorted((a, b) => (a.model < b.model ? -1 : 1))).toEqual([
           {
             provider: "openai",
             model: "gpt",
@@ -264,6 +288,7 @@ export const ledgerStoreContract = (name: string, { connect }: LedgerStoreContra
             failed: { records: 1, costNanos: 4n }
           }
         ])
-      }).pipe(Effect.scoped))
+      }).pipe(Effect.scoped)
+    )
   })
 }

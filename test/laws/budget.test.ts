@@ -32,7 +32,8 @@ const attempt = (outputTokens: number): Call.AttemptRecord => ({
 const farStore = Effect.map(BudgetStore.makeMemory(), (store): BudgetStore.BudgetStoreService => {
   const slowly = <A, E>(effect: Effect.Effect<A, E>) =>
     Effect.flatMap(Random.nextIntBetween(0, 4), (turns) =>
-      Effect.andThen(Effect.repeat(Effect.yieldNow, { times: turns }), effect))
+      Effect.andThen(Effect.repeat(Effect.yieldNow, { times: turns }), effect)
+    )
   return {
     name: "far",
     reserve: (reservation, now) => slowly(store.reserve(reservation, now)),
@@ -49,48 +50,50 @@ const limits: Budget.Options = {
 }
 
 const run = (steps: ReadonlyArray<typeof Step.Type>, far: boolean) =>
-  Effect.scoped(Effect.gen(function*() {
-    const store = far ? yield* farStore : yield* BudgetStore.makeMemory()
-    const budget = yield* Budget.make(limits).pipe(
-      Effect.provideService(BudgetStore.BudgetStore, store),
-      Effect.provide(prices)
-    )
-    let expected = 0n
-    const one = (step: typeof Step.Type) =>
-      Effect.gen(function*() {
-        const context = { ...CallContext.single, user: step.user }
-        const pause = Effect.repeat(Effect.yieldNow, { times: step.waits })
-        yield* pause
-        const records: Array<Call.AttemptRecord> = []
-        yield* Effect.acquireUseRelease(
-          budget.reserve!({
-            context,
-            request: { model: "a", messages: [], maxTokens: step.tokens },
-            targets: ["p/a"],
-            maxAttempts: 1
-          }),
-          () =>
-            Effect.gen(function*() {
-              yield* pause
-              for (const each of yield* budget.snapshot(context)) {
-                expect(each.spent + each.reserved <= each.limit!).toBe(true)
-              }
-              if (step.end === "interrupt") return yield* Effect.interrupt
-              if (step.end === "nothing") return
-              records.push(attempt(Math.min(step.used, step.tokens)))
+  Effect.scoped(
+    Effect.gen(function* () {
+      const store = far ? yield* farStore : yield* BudgetStore.makeMemory()
+      const budget = yield* Budget.make(limits).pipe(
+        Effect.provideService(BudgetStore.BudgetStore, store),
+        Effect.provide(prices)
+      )
+      let expected = 0n
+      const one = (step: typeof Step.Type) =>
+        Effect.gen(function* () {
+          const context = { ...CallContext.single, user: step.user }
+          const pause = Effect.repeat(Effect.yieldNow, { times: step.waits })
+          yield* pause
+          const records: Array<Call.AttemptRecord> = []
+          yield* Effect.acquireUseRelease(
+            budget.reserve!({
+              context,
+              request: { model: "a", messages: [], maxTokens: step.tokens },
+              targets: ["p/a"],
+              maxAttempts: 1
             }),
-          (settle) =>
-            Effect.sync(() => {
-              for (const each of records) expected += BigInt(each.usage!.outputTokens) * 1_000n
-              settle(records)
-            })
-        )
-      })
-    yield* Effect.forEach(steps, (step) => Effect.exit(one(step)), { concurrency: "unbounded" })
-    yield* Effect.repeat(Effect.yieldNow, { times: 500 })
-    const [all] = yield* budget.snapshot(CallContext.single)
-    return { spent: all!.spent, reserved: all!.reserved, expected }
-  }))
+            () =>
+              Effect.gen(function* () {
+                yield* pause
+                for (const each of yield* budget.snapshot(context)) {
+                  expect(each.spent + each.reserved <= each.limit!).toBe(true)
+                }
+                if (step.end === "interrupt") return yield* Effect.interrupt
+                if (step.end === "nothing") return
+                records.push(attempt(Math.min(step.used, step.tokens)))
+              }),
+            (settle) =>
+              Effect.sync(() => {
+                for (const each of records) expected += BigInt(each.usage!.outputTokens) * 1_000n
+                settle(records)
+              })
+          )
+        })
+      yield* Effect.forEach(steps, (step) => Effect.exit(one(step)), { concurrency: "unbounded" })
+      yield* Effect.repeat(Effect.yieldNow, { times: 500 })
+      const [all] = yield* budget.snapshot(CallContext.single)
+      return { spent: all!.spent, reserved: all!.reserved, expected }
+    })
+  )
 
 describe("laws of budgets", () => {
   for (const far of [false, true]) {
@@ -98,7 +101,7 @@ describe("laws of budgets", () => {
       `under any interleaving no limit is passed, and what is spent is what was used (${far ? "far" : "local"} store)`,
       { steps: Schema.Array(Step).check(Schema.isMaxLength(40)) },
       ({ steps }) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const { expected, reserved, spent } = yield* run(steps, far)
           expect(reserved).toBe(0n)
           expect(spent).toBe(expected)
@@ -109,12 +112,20 @@ describe("laws of budgets", () => {
 
   it.effect.prop(
     "in no hour does a rolling hour hold more than its limit",
-    { steps: Schema.Array(Schema.Struct({ afterMs: whole(0, 1_000_000), tokens: whole(1, 500) })).check(Schema.isMaxLength(60)) },
+    {
+      steps: Schema.Array(Schema.Struct({ afterMs: whole(0, 1_000_000), tokens: whole(1, 500) })).check(
+        Schema.isMaxLength(60)
+      )
+    },
     ({ steps }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         let nowMs = 0
         const real = yield* Clock.Clock
-        const clock: Clock.Clock = { ...real, currentTimeMillisUnsafe: () => nowMs, sleep: (duration) => real.sleep(duration) }
+        const clock: Clock.Clock = {
+          ...real,
+          currentTimeMillisUnsafe: () => nowMs,
+          sleep: (duration) => real.sleep(duration)
+        }
         const budget = yield* Budget.make({
           limits: [{ scope: "global", period: { rolling: "1 hour", buckets: 7 }, limit: "0.001" }]
         }).pipe(Effect.provide(prices))
@@ -142,37 +153,43 @@ describe("laws of budgets", () => {
       let check: (() => bigint) | undefined
       const points = await sweep(
         () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const memory = yield* BudgetStore.makeMemory()
-            const slow = <A, E>(effect: Effect.Effect<A, E>) => Effect.andThen(Effect.sleep(1), Effect.tap(effect, () => Effect.sleep(1)))
+            const slow = <A, E>(effect: Effect.Effect<A, E>) =>
+              Effect.andThen(
+                Effect.sleep(1),
+                Effect.tap(effect, () => Effect.sleep(1))
+              )
             const store: BudgetStore.BudgetStoreService = far
               ? {
-                name: "far",
-                reserve: (reservation, now) => slow(memory.reserve(reservation, now)),
-                settle: (reservation, charges) => slow(memory.settle(reservation, charges)),
-                balance: memory.balance
-              }
+                  name: "far",
+                  reserve: (reservation, now) => slow(memory.reserve(reservation, now)),
+                  settle: (reservation, charges) => slow(memory.settle(reservation, charges)),
+                  balance: memory.balance
+                }
               : memory
-            check = () => memory.local!.balance("global\u0000lifetime\u0000", { bucketMs: 0, fromMs: 0, endMs: Infinity }).reserved
-            yield* Effect.scoped(Effect.gen(function*() {
-              const budget = yield* Budget.make({ limits: [{ scope: "global", period: "lifetime", limit: "1" }] }).pipe(
-                Effect.provideService(BudgetStore.BudgetStore, store),
-                Effect.provide(prices)
-              )
-              // The clock of the sweep leaps to the end of a wait as soon as all fibers give way; small steps keep it
-              // from passing the settlement by.
-              yield* Effect.addFinalizer(() => Effect.repeat(Effect.sleep(1), { times: 20 }))
-              yield* Effect.acquireUseRelease(
-                budget.reserve!({
-                  context: CallContext.single,
-                  request: { model: "a", messages: [], maxTokens: 10 },
-                  targets: ["p/a"],
-                  maxAttempts: 1
-                }),
-                () => Effect.sleep(10),
-                (settle) => Effect.sync(() => settle([]))
-              )
-            }))
+            check = () =>
+              memory.local!.balance("global\u0000lifetime\u0000", { bucketMs: 0, fromMs: 0, endMs: Infinity }).reserved
+            yield* Effect.scoped(
+              Effect.gen(function* () {
+                const budget = yield* Budget.make({
+                  limits: [{ scope: "global", period: "lifetime", limit: "1" }]
+                }).pipe(Effect.provideService(BudgetStore.BudgetStore, store), Effect.provide(prices))
+                // The clock of the sweep leaps to the end of a wait as soon as all fibers give way; small steps keep it
+                // from passing the settlement by.
+                yield* Effect.addFinalizer(() => Effect.repeat(Effect.sleep(1), { times: 20 }))
+                yield* Effect.acquireUseRelease(
+                  budget.reserve!({
+                    context: CallContext.single,
+                    request: { model: "a", messages: [], maxTokens: 10 },
+                    targets: ["p/a"],
+                    maxAttempts: 1
+                  }),
+                  () => Effect.sleep(10),
+                  (settle) => Effect.sync(() => settle([]))
+                )
+              })
+            )
           }),
         ({ clock, point }) => {
           expect(check?.() ?? 0n, `interrupted at ${point}`).toBe(0n)

@@ -25,20 +25,25 @@ describe("laws of calendar periods", () => {
   // From 1972 on: before it, zones had offsets of odd seconds.
   const Instant = Schema.Int.check(Schema.isBetween({ minimum: 63_072_000_000, maximum: 4_102_444_800_000 }))
 
-  it.prop("an instant is in its period, and periods tile time", { atMs: Instant }, ({ atMs }) => {
-    for (const zone of zones) {
-      for (const unit of units) {
-        const { endMs, startMs } = calendar(unit, zone)(atMs)
-        expect(startMs).toBeLessThanOrEqual(atMs)
-        expect(endMs).toBeGreaterThan(atMs)
-        // A calendar of its own each time, so that nothing remembered helps.
-        expect(calendar(unit, zone)(startMs)).toEqual({ startMs, endMs })
-        expect(calendar(unit, zone)(endMs - 1)).toEqual({ startMs, endMs })
-        expect(calendar(unit, zone)(endMs).startMs).toBe(endMs)
-        expect(calendar(unit, zone)(startMs - 1).endMs).toBe(startMs)
+  it.prop(
+    "an instant is in its period, and periods tile time",
+    { atMs: Instant },
+    ({ atMs }) => {
+      for (const zone of zones) {
+        for (const unit of units) {
+          const { endMs, startMs } = calendar(unit, zone)(atMs)
+          expect(startMs).toBeLessThanOrEqual(atMs)
+          expect(endMs).toBeGreaterThan(atMs)
+          // A calendar of its own each time, so that nothing remembered helps.
+          expect(calendar(unit, zone)(startMs)).toEqual({ startMs, endMs })
+          expect(calendar(unit, zone)(endMs - 1)).toEqual({ startMs, endMs })
+          expect(calendar(unit, zone)(endMs).startMs).toBe(endMs)
+          expect(calendar(unit, zone)(startMs - 1).endMs).toBe(startMs)
+        }
       }
-    }
-  }, { arbitrary: { runs: 40 } })
+    },
+    { arbitrary: { runs: 40 } }
+  )
 
   it("a year of days tiles, whatever the clocks do", () => {
     for (const zone of zones) {

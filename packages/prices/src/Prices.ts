@@ -110,13 +110,13 @@ export const makeUnsafe = (options: Options = {}): Pricing.PricingService => {
     let provider = providers.get(name)
     if (provider === undefined) {
       if (providers.size >= maxRemembered) providers.clear()
-      providers.set(name, provider = { in: providerOf(names[name] ?? name), models: new Map() })
+      providers.set(name, (provider = { in: providerOf(names[name] ?? name), models: new Map() }))
     }
     if (provider.in === undefined) return undefined
     let found = provider.models.get(model)
     if (found === undefined || atMs >= found.untilMs || atMs < found.fromMs) {
       if (provider.models.size >= maxRemembered) provider.models.clear()
-      provider.models.set(model, found = find(provider.in, model, atMs))
+      provider.models.set(model, (found = find(provider.in, model, atMs)))
     }
     return found.price
   })
@@ -131,5 +131,7 @@ export const make = (options?: Options): Effect.Effect<Pricing.PricingService, C
 
 /** The published prices as a Layer. */
 export const layer = (options?: Options): Layer.Layer<Pricing.Pricing, Config.ConfigError> =>
-  Layer.effect(Pricing.Pricing, Effect.map(make(options), (prices) => ({ prices })))
-
+  Layer.effect(
+    Pricing.Pricing,
+    Effect.map(make(options), (prices) => ({ prices }))
+  )

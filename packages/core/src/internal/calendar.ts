@@ -66,11 +66,11 @@ const beginOf = (unit: CalendarUnit, wall: number, shift: number, weekStart: num
     case "year":
       return Date.UTC(year + shift, 0, 1)
     case "quarter":
-      return Date.UTC(year, month - month % 3 + 3 * shift, 1)
+      return Date.UTC(year, month - (month % 3) + 3 * shift, 1)
     case "month":
       return Date.UTC(year, month + shift, 1)
     case "week":
-      return Date.UTC(year, month, day - (date.getUTCDay() - weekStart + 7) % 7 + 7 * shift)
+      return Date.UTC(year, month, day - ((date.getUTCDay() - weekStart + 7) % 7) + 7 * shift)
     case "day":
       return Date.UTC(year, month, day + shift)
     default: {
@@ -86,7 +86,7 @@ const beginOf = (unit: CalendarUnit, wall: number, shift: number, weekStart: num
  *
  * Throws a `RangeError` for a zone that does not exist.
  */
-export const calendar = (unit: CalendarUnit, zone = "UTC", weekStart = 1): (atMs: number) => Span => {
+export const calendar = (unit: CalendarUnit, zone = "UTC", weekStart = 1): ((atMs: number) => Span) => {
   const zoned = wallClock(zone)
   const clock: WallClock = unit === "minute" || unit === "hour" ? (atMs) => atMs : zoned
   const find = (atMs: number): Span => {
@@ -100,5 +100,5 @@ export const calendar = (unit: CalendarUnit, zone = "UTC", weekStart = 1): (atMs
     throw new Error(`No ${unit} of ${zone} holds ${atMs}`)
   }
   let last: Span = { startMs: 0, endMs: 0 }
-  return (atMs) => atMs >= last.startMs && atMs < last.endMs ? last : last = find(atMs)
+  return (atMs) => (atMs >= last.startMs && atMs < last.endMs ? last : (last = find(atMs)))
 }

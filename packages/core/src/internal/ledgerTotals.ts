@@ -11,9 +11,19 @@ export interface LedgerInsight {
   readonly answers: number
   readonly costNanos: bigint
   /** Of the answers, those with a short prompt and a short text. */
-  readonly short: { readonly records: number; readonly costNanos: bigint; readonly inputTokens: number; readonly outputTokens: number }
+  readonly short: {
+    readonly records: number
+    readonly costNanos: bigint
+    readonly inputTokens: number
+    readonly outputTokens: number
+  }
   /** Of the answers, those whose length the request bounded. */
-  readonly bounded: { readonly records: number; readonly maxTokens: number; readonly outputTokens: number; readonly longest: number }
+  readonly bounded: {
+    readonly records: number
+    readonly maxTokens: number
+    readonly outputTokens: number
+    readonly longest: number
+  }
   /** Answers to what had been asked before, in the same words, and what they cost. */
   readonly repeated: { readonly records: number; readonly costNanos: bigint }
   /** Attempts that brought no answer, and what they cost all the same. */
@@ -44,18 +54,6 @@ export const matches = (filter: LedgerFilter, record: LedgerRecord): boolean => 
     if (wanted !== undefined && !valuesOf(record, dimension).includes(wanted)) return false
   }
   return true
-}
-
-export const emptyTotals: LedgerTotals = {
-  records: 0,
-  inputTokens: 0,
-  outputTokens: 0,
-  cachedInputTokens: 0,
-  cacheWriteTokens: 0,
-  reasoningTokens: 0,
-  costNanos: 0n,
-  unpriced: 0,
-  tookMs: 0
 }
 
 const counts = [
@@ -89,7 +87,10 @@ export const addTotals = (into: Changeable<LedgerTotals>, more: LedgerTotals): v
 }
 
 /** Groups of several parts as one list: those with the same values are added up; the dearest come first. */
-export const mergeGroups = (parts: ReadonlyArray<LedgerGroup>, by: ReadonlyArray<LedgerDimension>): ReadonlyArray<LedgerGroup> => {
+export const mergeGroups = (
+  parts: ReadonlyArray<LedgerGroup>,
+  by: ReadonlyArray<LedgerDimension>
+): ReadonlyArray<LedgerGroup> => {
   const merged = new Map<string, Changeable<LedgerGroup>>()
   for (const part of parts) {
     const key = JSON.stringify(by.map((dimension) => part.by[dimension]))
@@ -97,7 +98,7 @@ export const mergeGroups = (parts: ReadonlyArray<LedgerGroup>, by: ReadonlyArray
     if (found === undefined) merged.set(key, { ...part })
     else addTotals(found, part)
   }
-  return [...merged.values()].sort((a, b) => a.costNanos > b.costNanos ? -1 : a.costNanos < b.costNanos ? 1 : 0)
+  return [...merged.values()].sort((a, b) => (a.costNanos > b.costNanos ? -1 : a.costNanos < b.costNanos ? 1 : 0))
 }
 
 /** Every combination of a record's values that the filter asks for. */
@@ -108,7 +109,9 @@ const combinations = (
 ): ReadonlyArray<LedgerGroup["by"]> => {
   let all: ReadonlyArray<LedgerGroup["by"]> = [{}]
   for (const dimension of by) {
-    const values = valuesOf(record, dimension).filter((value) => filter[dimension] === undefined || filter[dimension] === value)
+    const values = valuesOf(record, dimension).filter(
+      (value) => filter[dimension] === undefined || filter[dimension] === value
+    )
     all = all.flatMap((each) => values.map((value) => ({ ...each, [dimension]: value })))
   }
   return all

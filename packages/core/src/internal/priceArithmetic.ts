@@ -6,7 +6,7 @@ import type { ModelPrice, ServiceMode, TokenRates } from "../domain/Price.ts"
 import type { Usage } from "../domain/Usage.ts"
 
 /** The rates for a prompt of this size. */
-export const ratesFor = (price: ModelPrice, inputTokens: number): TokenRates => {
+const ratesFor = (price: ModelPrice, inputTokens: number): TokenRates => {
   let rates: TokenRates = price
   if (price.tiers !== undefined) {
     for (const tier of price.tiers) if (inputTokens > tier.above) rates = tier
@@ -18,8 +18,8 @@ export const ratesFor = (price: ModelPrice, inputTokens: number): TokenRates => 
  * Thousandths of the standard rates; `undefined` if the mode has no price. A mode that is cheaper by its nature costs
  * at most the standard rates, so those stand in for it; a dearer one has no such bound.
  */
-export const factorOf = (price: ModelPrice, mode: ServiceMode): bigint | undefined =>
-  mode === "standard" ? 1000n : price.modes?.[mode] ?? (mode === "priority" ? undefined : 1000n)
+const factorOf = (price: ModelPrice, mode: ServiceMode): bigint | undefined =>
+  mode === "standard" ? 1000n : (price.modes?.[mode] ?? (mode === "priority" ? undefined : 1000n))
 
 /**
  * Pico-dollars of the tokens. The parts of a prompt (cached, written, audio, images) are taken from its total in this
@@ -72,7 +72,8 @@ const worstRates = new WeakMap<TokenRates, { readonly input: bigint; readonly ou
 const worstOf = (rates: TokenRates): { readonly input: bigint; readonly output: bigint } => {
   let worst = worstRates.get(rates)
   if (worst === undefined) {
-    const { audioInput, audioOutput, cacheWrite, imageInput, imageOutput, input, longCacheWrite, output, reasoning } = rates
+    const { audioInput, audioOutput, cacheWrite, imageInput, imageOutput, input, longCacheWrite, output, reasoning } =
+      rates
     worst = {
       input: most(input, rates.cachedInput, cacheWrite, longCacheWrite, audioInput, imageInput),
       output: most(output, reasoning, audioOutput, imageOutput)

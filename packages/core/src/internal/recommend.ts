@@ -30,13 +30,18 @@ export interface RecommendRules {
   readonly alternatives: ReadonlyArray<string>
 }
 
-const percent = (part: number, whole: number): string => `${(100 * part / Math.max(1, whole)).toFixed(1)} %`
+const percent = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`
 
 const worthIt = (saving: NanoDollars, of: NanoDollars, share: number): boolean =>
   saving > 0n && Number(saving) >= Number(of) * share
 
 /** What the short answers would have cost at another model: the average one, times their number. */
-const costElsewhere = (insight: LedgerInsight, target: string, prices: PricingService, atMs: number): NanoDollars | undefined => {
+const costElsewhere = (
+  insight: LedgerInsight,
+  target: string,
+  prices: PricingService,
+  atMs: number
+): NanoDollars | undefined => {
   const { inputTokens, outputTokens, records } = insight.short
   const slash = target.indexOf("/")
   const usage = { inputTokens: Math.ceil(inputTokens / records), outputTokens: Math.ceil(outputTokens / records) }
@@ -67,7 +72,8 @@ const cheaperModel = (
     target,
     use: best.target,
     saving,
-    evidence: `${short.records} of ${insight.answers} answers (${percent(short.records, insight.answers)}) had at most ` +
+    evidence:
+      `${short.records} of ${insight.answers} answers (${percent(short.records, insight.answers)}) had at most ` +
       `${rules.short.inputTokens} tokens in and ${rules.short.outputTokens} out; they cost ${format(short.costNanos)}, ` +
       `and would cost ${format(best.cost)} at ${best.target}`
   }
@@ -77,12 +83,13 @@ const cache = (insight: LedgerInsight, rules: RecommendRules): Recommendation | 
   const { repeated } = insight
   return insight.answers >= rules.atLeast && worthIt(repeated.costNanos, insight.costNanos, rules.share)
     ? {
-      rule: "cache",
-      target: `${insight.provider}/${insight.model}`,
-      saving: repeated.costNanos,
-      evidence: `${repeated.records} of ${insight.answers} answers (${percent(repeated.records, insight.answers)}) were to ` +
-        `requests made before in the same words; they cost ${format(repeated.costNanos)}`
-    }
+        rule: "cache",
+        target: `${insight.provider}/${insight.model}`,
+        saving: repeated.costNanos,
+        evidence:
+          `${repeated.records} of ${insight.answers} answers (${percent(repeated.records, insight.answers)}) were to ` +
+          `requests made before in the same words; they cost ${format(repeated.costNanos)}`
+      }
     : undefined
 }
 
@@ -96,10 +103,10 @@ const maxTokens = (
   if (records < rules.atLeast) return undefined
   const usual = Math.round(maxTokens / records)
   // Half as much again as the longest answer there was.
-  const enough = Math.max(16, Math.ceil(longest * 1.5 / 16) * 16)
+  const enough = Math.max(16, Math.ceil((longest * 1.5) / 16) * 16)
   if (usual < 4 * enough) return undefined
   const price = prices?.priceOf(insight.provider, insight.model, atMs)
-  const reservedLess = price === undefined ? undefined : BigInt(usual - enough) * price.output / 1000n
+  const reservedLess = price === undefined ? undefined : (BigInt(usual - enough) * price.output) / 1000n
   return {
     rule: "max-tokens",
     target: `${insight.provider}/${insight.model}`,
@@ -115,12 +122,13 @@ const retryBill = (insight: LedgerInsight, rules: RecommendRules): Recommendatio
   const attempts = insight.answers + failed.records
   return attempts >= rules.atLeast && worthIt(failed.costNanos, insight.costNanos + failed.costNanos, rules.share)
     ? {
-      rule: "retry-bill",
-      target: `${insight.provider}/${insight.model}`,
-      saving: failed.costNanos,
-      evidence: `${failed.records} of ${attempts} attempts (${percent(failed.records, attempts)}) brought no answer and ` +
-        `cost ${format(failed.costNanos)}`
-    }
+        rule: "retry-bill",
+        target: `${insight.provider}/${insight.model}`,
+        saving: failed.costNanos,
+        evidence:
+          `${failed.records} of ${attempts} attempts (${percent(failed.records, attempts)}) brought no answer and ` +
+          `cost ${format(failed.costNanos)}`
+      }
     : undefined
 }
 
@@ -139,4 +147,4 @@ export const recommend = (
       retryBill(insight, rules)
     ])
     .filter((each) => each !== undefined)
-    .sort((a, b) => a.saving > b.saving ? -1 : a.saving < b.saving ? 1 : 0)
+    .sort((a, b) => (a.saving > b.saving ? -1 : a.saving < b.saving ? 1 : 0))

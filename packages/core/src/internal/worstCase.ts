@@ -29,7 +29,7 @@ const looksBeyondAscii = (text: string): boolean => {
 
 /** Text beyond ASCII may take a token for each of its UTF-16 units. */
 const textTokens = (text: string, margin: number): number =>
-  looksBeyondAscii(text) ? Math.max(text.length, text.length / 4 * margin) : text.length / 4 * margin
+  looksBeyondAscii(text) ? Math.max(text.length, (text.length / 4) * margin) : (text.length / 4) * margin
 
 const jsonTokens = (value: unknown, margin: number): number => {
   try {
@@ -49,7 +49,7 @@ const messageSize = (message: Message, margin: number): number => {
     else if (part.mediaType.startsWith("image/")) tokens += pictureTokens
     else {
       const bytes = typeof part.data === "string" || part.data instanceof Uint8Array ? part.data.length : 0
-      tokens += Math.max(fileTokens, bytes / 4 * margin)
+      tokens += Math.max(fileTokens, (bytes / 4) * margin)
     }
   }
   return tokens
@@ -61,7 +61,7 @@ const declared = new WeakMap<object, number>()
 const declarationCharacters = (value: object | undefined): number => {
   if (value === undefined) return 0
   let length = declared.get(value)
-  if (length === undefined) declared.set(value, length = jsonTokens(value, 4))
+  if (length === undefined) declared.set(value, (length = jsonTokens(value, 4)))
   return length
 }
 
@@ -73,9 +73,9 @@ export const estimateInput = (request: AnyRequest, margin: number): number => {
     return Math.ceil(tokens)
   }
   for (const message of request.messages) tokens += messageSize(message, margin)
-  tokens += declarationCharacters(request.tools) / 4 * margin
+  tokens += (declarationCharacters(request.tools) / 4) * margin
   if (request.responseFormat?.type === "json") {
-    tokens += declarationCharacters(request.responseFormat.schema) / 4 * margin
+    tokens += (declarationCharacters(request.responseFormat.schema) / 4) * margin
   }
   return Math.ceil(tokens)
 }

@@ -133,7 +133,7 @@ export class Budget extends Context.Service<Budget, BudgetService>()("@breakwate
  * Fails with a `ConfigError` for a wrong option, for limits that overlap, and where the prices are a Noop.
  */
 export const make = (options: Options): Effect.Effect<BudgetService, Config.ConfigError, Pricing | Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const settings = yield* resolve(options)
     const { prices } = yield* Pricing
     if (prices === undefined) return yield* Effect.fail(optionError("pricing", "none", "prices: a budget needs them"))
@@ -194,7 +194,7 @@ export const protect: {
     options: ProtectOptions<A, E>
   ): Effect.Effect<A, E | BudgetError | InvalidRequestError, R | Budget>
 } = Fn.dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, options: ProtectOptions<A, E>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const budget = yield* Budget
     const amount = Money.parse(options.atMost)
     if (amount === undefined || amount < 0n) {
@@ -207,4 +207,5 @@ export const protect: {
       () => self,
       (settle, exit) => Effect.sync(() => settle(options.cost?.(exit) ?? amount))
     )
-  }))
+  })
+)

@@ -207,7 +207,7 @@ export const entry = ({ target, ...given }: EntryOptions): LedgerRecord => {
 export const make = (
   options: Options = {}
 ): Effect.Effect<LedgerService, Config.ConfigError, LedgerStore | Pricing | Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const settings = { ...defaults, ...options }
     yield* validate([
       positiveDuration("flushEvery", settings.flushEvery),
@@ -248,7 +248,9 @@ export const layer = (options?: Options): Layer.Layer<Ledger, Config.ConfigError
   Layer.effect(Ledger, make(options))
 
 /** {@link layer} with its options from the environment. */
-export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<Ledger, Config.ConfigError, LedgerStore | Pricing> =>
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<Ledger, Config.ConfigError, LedgerStore | Pricing> =>
   Layer.effect(Ledger, Effect.flatMap(Config.unwrap(options), make))
 
 /** A ledger that keeps nothing. */

@@ -102,9 +102,8 @@ const kinds = [
 
 /** Reads a rate or adds what is wrong with it. Beyond a million dollars it is a slip of the pen. */
 const read = (checks: Array<Check>, field: string, value: Rate, digits: number, max: bigint): bigint => {
-  const parsed = typeof value === "number" && !Number.isFinite(value)
-    ? undefined
-    : Money.parseScaled(String(value), digits)
+  const parsed =
+    typeof value === "number" && !Number.isFinite(value) ? undefined : Money.parseScaled(String(value), digits)
   if (parsed !== undefined && parsed >= 0n && parsed <= max * 10n ** BigInt(digits)) return parsed
   checks.push(optionError(field, value, `a decimal number from 0 to ${max} with at most ${digits} decimals`))
   return 0n
@@ -190,9 +189,8 @@ export const makeTable = (table: Table, options: Options = {}): PricingService =
   }
   const { fallback } = options
   const own: PriceOrigin = options.origin ?? { name: "table", version: "" }
-  const origin = fallback === undefined
-    ? own
-    : { name: `${own.name}, ${fallback.origin.name}`, version: fallback.origin.version }
+  const origin =
+    fallback === undefined ? own : { name: `${own.name}, ${fallback.origin.name}`, version: fallback.origin.version }
   return fromLookup(
     origin,
     (provider, model, atMs) => prices.get(provider)?.get(model) ?? fallback?.priceOf(provider, model, atMs)
@@ -205,7 +203,10 @@ export const make = (table: Table, options?: Options): Effect.Effect<PricingServ
 
 /** Prices from a table, and from a `fallback` where the table has none. Fails with a `ConfigError` for a wrong price. */
 export const layer = (table: Table, options?: Options): Layer.Layer<Pricing, Config.ConfigError> =>
-  Layer.effect(Pricing, Effect.map(make(table, options), (prices) => ({ prices })))
+  Layer.effect(
+    Pricing,
+    Effect.map(make(table, options), (prices) => ({ prices }))
+  )
 
 /** Prices from a service at hand. */
 export const layerFrom = (prices: PricingService): Layer.Layer<Pricing> => Layer.succeed(Pricing, { prices })

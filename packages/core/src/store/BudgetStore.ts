@@ -9,7 +9,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { StoreError } from "../errors/LLMError.ts"
-import { type BudgetBalance, BudgetBook, type BudgetClaim, type BudgetRefusal, type BudgetWindow } from "../internal/budgetBook.ts"
+import {
+  type BudgetBalance,
+  BudgetBook,
+  type BudgetClaim,
+  type BudgetRefusal,
+  type BudgetWindow
+} from "../internal/budgetBook.ts"
 import { validate, wholeInRange } from "../internal/options.ts"
 import { rejection } from "../internal/rejection.ts"
 
@@ -28,7 +34,10 @@ export interface BudgetStoreService {
   /** A short name for errors and events. */
   readonly name: string
   /** Reserves all claims, or none and says why not. */
-  readonly reserve: (reservation: BudgetReservation, nowMs: number) => Effect.Effect<BudgetRefusal | undefined, StoreError>
+  readonly reserve: (
+    reservation: BudgetReservation,
+    nowMs: number
+  ) => Effect.Effect<BudgetRefusal | undefined, StoreError>
   /**
    * Replaces what was reserved by what was spent, one charge for each claim, and answers with what is spent in each
    * account afterwards. A reservation that is not there, or was settled before, is left alone: the answer is `undefined`.
@@ -94,7 +103,7 @@ export const makeMemory = (options: MemoryOptions = {}): Effect.Effect<BudgetSto
           return refusal !== undefined && "_tag" in refusal ? Effect.fail(refusal) : Effect.succeed(refusal)
         }),
       settle: ({ claims, id }, charges) =>
-        Effect.sync(() => open.delete(id) ? local.settle(claims, charges) : undefined),
+        Effect.sync(() => (open.delete(id) ? local.settle(claims, charges) : undefined)),
       balance: (account, window) => Effect.sync(() => local.balance(account, window))
     }
   })

@@ -72,7 +72,9 @@ export const makeMemory: Effect.Effect<LedgerStoreService> = Effect.sync(() => {
       Effect.sync(() =>
         found(filter)
           .sort((a, b) => a.atMs - b.atMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
-          .filter((each) => after === undefined || each.atMs > after.atMs || (each.atMs === after.atMs && each.id > after.id))
+          .filter(
+            (each) => after === undefined || each.atMs > after.atMs || (each.atMs === after.atMs && each.id > after.id)
+          )
           .slice(0, limit)
       ),
     insights: (filter, short) => Effect.sync(() => insightsOf(found(filter), short))

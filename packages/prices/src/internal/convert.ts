@@ -44,7 +44,10 @@ const ratesAbove = (listed: ListedPrice, above: number): Pricing.TokenRates => {
 }
 
 /** Our price from the list's; `undefined` if it is not sold by tokens or requests. */
-export const toModelPrice = (listed: ListedPrice, contextWindow: number | undefined): Pricing.ModelPrice | undefined => {
+export const toModelPrice = (
+  listed: ListedPrice,
+  contextWindow: number | undefined
+): Pricing.ModelPrice | undefined => {
   const sold = Object.keys(listed)
   if (!sold.includes(keys.input) || sold.some((key) => uncounted.test(key))) return undefined
   const starts = new Set<number>()

@@ -16,5 +16,8 @@ export interface Options {
 }
 
 /** A client. Fails with a `SqlError` for a server that is not there. */
-export const layer = ({ maxConnections = 10, url }: Options): Layer.Layer<SqlClient.SqlClient | PgClient.PgClient, SqlError> =>
+export const layer = ({
+  maxConnections = 10,
+  url
+}: Options): Layer.Layer<SqlClient.SqlClient | PgClient.PgClient, SqlError> =>
   PgClient.layer({ url, maxConnections, connectTimeout: "5 seconds", applicationName: "breakwater" })

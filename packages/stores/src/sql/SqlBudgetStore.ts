@@ -26,7 +26,7 @@ const graceMs = 86_400_000
 /** Accounts as keys: PostgreSQL's texts hold no NUL. */
 const keyOf = (account: string): string => account.replaceAll("\u0000", "\u001f")
 
-const endOf = (claim: Claim): number | null => Number.isFinite(claim.window.endMs) ? claim.window.endMs : null
+const endOf = (claim: Claim): number | null => (Number.isFinite(claim.window.endMs) ? claim.window.endMs : null)
 
 class SqlBudget implements BudgetStore.BudgetStoreService {
   readonly name: string
@@ -38,53 +38,73 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
     this.name = name
   }
 
-  readonly reserve = (reservation: Reservation, nowMs: number): Effect.Effect<BudgetStore.BudgetRefusal | undefined, LLMError.StoreError> =>
-    this.sql.withTransaction(Effect.gen({ self: this }, function*() {
-      const { claims, id } = reservation
-      yield* this.lock(claims)
-      for (let index = 0; index < claims.length; index++) {
-        const claim = claims[index]!
-        const { reserved, spent } = yield* this.standing(claim.account, claim.window)
-        if (claim.limit !== undefined && spent + reserved + claim.amount > claim.limit) return { index, spent, reserved }
-      }
-      for (const claim of claims) {
-        yield* this.sql`INSERT INTO breakwater_budget (account, bucket_ms, end_ms, spent, reserved)
+  readonly reserve = (
+    reservation: Reservation,
+    nowMs: number
+  ): Effect.Effect<BudgetStore.BudgetRefusal | undefined, LLMError.StoreError> =>
+    this.sql
+      .withTransaction(
+        Effect.gen({ self: this }, function* () {
+          const { claims, id } = reservation
+          yield* this.lock(claims)
+          for (let index = 0; index < claims.length; index++) {
+            const claim = claims[index]!
+            const { reserved, spent } = yield* this.standing(claim.account, claim.window)
+            if (claim.limit !== undefined && spent + reserved + claim.amount > claim.limit)
+              return { index, spent, reserved }
+          }
+          for (const claim of claims) {
+            yield* this.sql`INSERT INTO breakwater_budget (account, bucket_ms, end_ms, spent, reserved)
           VALUES (${keyOf(claim.account)}, ${claim.window.bucketMs}, ${endOf(claim)}, 0, ${claim.amount})
           ON CONFLICT (account, bucket_ms) DO UPDATE SET reserved = breakwater_budget.reserved + excluded.reserved`
-      }
-      const ends = claims.map(endOf)
-      const end = ends.includes(null) ? null : Math.max(nowMs, ...ends as ReadonlyArray<number>)
-      yield* this.sql`INSERT INTO breakwater_budget_open (id, end_ms) VALUES (${id}, ${end})`
-      return undefined
-    })).pipe(asStoreError(this.name, "reserve"))
+          }
+          const ends = claims.map(endOf)
+          const end = ends.includes(null) ? null : Math.max(nowMs, ...(ends as ReadonlyArray<number>))
+          yield* this.sql`INSERT INTO breakwater_budget_open (id, end_ms) VALUES (${id}, ${end})`
+          return undefined
+        })
+      )
+      .pipe(asStoreError(this.name, "reserve"))
 
   readonly settle = (
     reservation: Reservation,
     charges: ReadonlyArray<bigint>
   ): Effect.Effect<ReadonlyArray<bigint> | undefined, LLMError.StoreError> =>
-    this.sql.withTransaction(Effect.gen({ self: this }, function*() {
-      const { claims, id } = reservation
-      yield* this.lock(claims)
-      // Whoever takes the row away settles; nobody else does.
-      const open = yield* this.sql`DELETE FROM breakwater_budget_open WHERE id = ${id} RETURNING id`
-      if (open.length === 0) return undefined
-      const spent: Array<bigint> = []
-      for (let index = 0; index < claims.length; index++) {
-        const claim = claims[index]!
-        yield* this.sql`UPDATE breakwater_budget SET spent = spent + ${charges[index]!}, reserved = reserved - ${claim.amount}
+    this.sql
+      .withTransaction(
+        Effect.gen({ self: this }, function* () {
+          const { claims, id } = reservation
+          yield* this.lock(claims)
+          // Whoever takes the row away settles; nobody else does.
+          const open = yield* this.sql`DELETE FROM breakwater_budget_open WHERE id = ${id} RETURNING id`
+          if (open.length === 0) return undefined
+          const spent: Array<bigint> = []
+          for (let index = 0; index < claims.length; index++) {
+            const claim = claims[index]!
+            yield* this
+              .sql`UPDATE breakwater_budget SET spent = spent + ${charges[index]!}, reserved = reserved - ${claim.amount}
           WHERE account = ${keyOf(claim.account)} AND bucket_ms = ${claim.window.bucketMs}`
-        spent.push((yield* this.standing(claim.account, claim.window)).spent)
-      }
-      if (++this.settled % tidyEvery === 0) yield* this.tidy(claims)
-      return spent
-    })).pipe(asStoreError(this.name, "settle"))
+            spent.push((yield* this.standing(claim.account, claim.window)).spent)
+          }
+          if (++this.settled % tidyEvery === 0) yield* this.tidy(claims)
+          return spent
+        })
+      )
+      .pipe(asStoreError(this.name, "settle"))
 
-  readonly balance = (account: string, window: BudgetStore.BudgetWindow): Effect.Effect<BudgetStore.BudgetBalance, LLMError.StoreError> =>
+  readonly balance = (
+    account: string,
+    window: BudgetStore.BudgetWindow
+  ): Effect.Effect<BudgetStore.BudgetBalance, LLMError.StoreError> =>
     this.standing(account, window).pipe(asStoreError(this.name, "read"))
 
-  private standing(account: string, { fromMs }: BudgetStore.BudgetWindow): Effect.Effect<BudgetStore.BudgetBalance, SqlError> {
+  private standing(
+    account: string,
+    { fromMs }: BudgetStore.BudgetWindow
+  ): Effect.Effect<BudgetStore.BudgetBalance, SqlError> {
     return Effect.map(
-      this.sql<Row>`SELECT CAST(COALESCE(SUM(spent), 0) AS BIGINT) AS spent, CAST(COALESCE(SUM(reserved), 0) AS BIGINT) AS reserved
+      this
+        .sql<Row>`SELECT CAST(COALESCE(SUM(spent), 0) AS BIGINT) AS spent, CAST(COALESCE(SUM(reserved), 0) AS BIGINT) AS reserved
         FROM breakwater_budget WHERE account = ${keyOf(account)} AND bucket_ms >= ${fromMs}`,
       ([row]) => ({ spent: big(row!, "spent"), reserved: big(row!, "reserved") })
     )
@@ -95,7 +115,11 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
     return this.sql.onDialectOrElse({
       pg: () => {
         const accounts = [...new Set(claims.map((claim) => keyOf(claim.account)))].sort()
-        return Effect.forEach(accounts, (account) => this.sql`SELECT pg_advisory_xact_lock(hashtextextended(${account}, 7305))`, { discard: true })
+        return Effect.forEach(
+          accounts,
+          (account) => this.sql`SELECT pg_advisory_xact_lock(hashtextextended(${account}, 7305))`,
+          { discard: true }
+        )
       },
       orElse: () => Effect.void
     })
@@ -112,12 +136,14 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
 }
 
 /** Budgets in the database of the client in the context, with their tables. Fails with a `StoreError` without them. */
-export const make: Effect.Effect<BudgetStore.BudgetStoreService, LLMError.StoreError, SqlClient.SqlClient> = Effect.gen(function*() {
-  const sql = yield* SqlClient.SqlClient
-  const name = sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
-  yield* asStoreError(name, "migrate")(migrate)
-  return new SqlBudget(sql, name)
-})
+export const make: Effect.Effect<BudgetStore.BudgetStoreService, LLMError.StoreError, SqlClient.SqlClient> = Effect.gen(
+  function* () {
+    const sql = yield* SqlClient.SqlClient
+    const name = sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
+    yield* asStoreError(name, "migrate")(migrate)
+    return new SqlBudget(sql, name)
+  }
+)
 
 /** {@link make} as a Layer. */
 export const layer: Layer.Layer<BudgetStore.BudgetStore, LLMError.StoreError, SqlClient.SqlClient> = Layer.effect(

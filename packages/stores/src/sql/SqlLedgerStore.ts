@@ -12,7 +12,18 @@ import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import { asStoreError } from "./internal/failure.ts"
-import { big, clean, columns, int, recordOf, type Row, tagNeedle, tagsOf, totalsOf, valuesOf } from "./internal/ledgerRows.ts"
+import {
+  big,
+  clean,
+  columns,
+  int,
+  recordOf,
+  type Row,
+  tagNeedle,
+  tagsOf,
+  totalsOf,
+  valuesOf
+} from "./internal/ledgerRows.ts"
 import { answeredBy, slotMs, type Sum, sumsOf } from "./internal/ledgerSums.ts"
 import { migrate } from "./internal/migrate.ts"
 
@@ -51,30 +62,43 @@ class SqlLedger implements LedgerStore.LedgerStoreService {
   readonly append = (records: ReadonlyArray<Ledger.LedgerRecord>): Effect.Effect<void, LLMError.StoreError> =>
     records.length === 0
       ? Effect.void
-      : this.sql.withTransaction(Effect.gen({ self: this }, function*() {
-        const kept = new Set<string>()
-        for (const chunk of chunks(records)) {
-          const rows = yield* this.insert("breakwater_ledger", columns, chunk.map(valuesOf), "ON CONFLICT (id) DO NOTHING RETURNING id")
-          for (const row of rows) kept.add(row["id"] as string)
-        }
-        const fresh: Array<Ledger.LedgerRecord> = []
-        // An id that comes twice in one batch is kept once, and summed once.
-        for (const record of records) if (kept.delete(clean(record.id))) fresh.push(record)
-        for (const chunk of chunks(sumsOf(fresh))) yield* this.insert("breakwater_ledger_sums", sumColumns, chunk.map(sumValues), addToSums)
-      })).pipe(asStoreError(this.name, "append"))
+      : this.sql
+          .withTransaction(
+            Effect.gen({ self: this }, function* () {
+              const kept = new Set<string>()
+              for (const chunk of chunks(records)) {
+                const rows = yield* this.insert(
+                  "breakwater_ledger",
+                  columns,
+                  chunk.map(valuesOf),
+                  "ON CONFLICT (id) DO NOTHING RETURNING id"
+                )
+                for (const row of rows) kept.add(row["id"] as string)
+              }
+              const fresh: Array<Ledger.LedgerRecord> = []
+              // An id that comes twice in one batch is kept once, and summed once.
+              for (const record of records) if (kept.delete(clean(record.id))) fresh.push(record)
+              for (const chunk of chunks(sumsOf(fresh)))
+                yield* this.insert("breakwater_ledger_sums", sumColumns, chunk.map(sumValues), addToSums)
+            })
+          )
+          .pipe(asStoreError(this.name, "append"))
 
-  readonly totals = (filter: Filter, by: ReadonlyArray<Dimension>): Effect.Effect<ReadonlyArray<Ledger.LedgerGroup>, LLMError.StoreError> =>
-    Effect.gen({ self: this }, function*() {
+  readonly totals = (
+    filter: Filter,
+    by: ReadonlyArray<Dimension>
+  ): Effect.Effect<ReadonlyArray<Ledger.LedgerGroup>, LLMError.StoreError> =>
+    Effect.gen({ self: this }, function* () {
       const dimension = answeredBy(filter, by)
       const from = Math.ceil(filter.fromMs / slotMs) * slotMs
       const to = Math.floor(filter.toMs / slotMs) * slotMs
       const parts: Array<Ledger.LedgerGroup> = []
-      if (dimension === undefined || from >= to) parts.push(...yield* this.sumRecords(filter, by))
+      if (dimension === undefined || from >= to) parts.push(...(yield* this.sumRecords(filter, by)))
       else {
         // Whole slots by their sums, what is left at both ends by the records.
-        parts.push(...yield* this.sumSlots(filter, by, dimension, from, to))
-        if (filter.fromMs < from) parts.push(...yield* this.sumRecords({ ...filter, toMs: from }, by))
-        if (to < filter.toMs) parts.push(...yield* this.sumRecords({ ...filter, fromMs: to }, by))
+        parts.push(...(yield* this.sumSlots(filter, by, dimension, from, to)))
+        if (filter.fromMs < from) parts.push(...(yield* this.sumRecords({ ...filter, toMs: from }, by)))
+        if (to < filter.toMs) parts.push(...(yield* this.sumRecords({ ...filter, fromMs: to }, by)))
       }
       return Ledger.mergeGroups(parts, by)
     }).pipe(asStoreError(this.name, "total"))
@@ -88,7 +112,9 @@ class SqlLedger implements LedgerStore.LedgerStoreService {
       const { sql } = this
       const wheres = this.where(filter)
       if (after !== undefined) {
-        wheres.push(sql.or([sql`at_ms > ${after.atMs}`, sql.and([sql`at_ms = ${after.atMs}`, sql`id > ${clean(after.id)}`])]))
+        wheres.push(
+          sql.or([sql`at_ms > ${after.atMs}`, sql.and([sql`at_ms = ${after.atMs}`, sql`id > ${clean(after.id)}`])])
+        )
       }
       return sql<Row>`SELECT * FROM breakwater_ledger WHERE ${sql.and(wheres)} ORDER BY at_ms, id LIMIT ${limit}`
     }).pipe(
@@ -126,7 +152,13 @@ class SqlLedger implements LedgerStore.LedgerStoreService {
           GROUP BY provider, model, fingerprint HAVING COUNT(*) > 1
         ) AS asked GROUP BY provider, model`
       return Effect.zipWith(models, repeats, (rows, again) =>
-        rows.map((row) => insightOf(row, again.find((each) => each["provider"] === row["provider"] && each["model"] === row["model"]))))
+        rows.map((row) =>
+          insightOf(
+            row,
+            again.find((each) => each["provider"] === row["provider"] && each["model"] === row["model"])
+          )
+        )
+      )
     }).pipe(asStoreError(this.name, "read"))
 
   /** One insert of many rows. Placeholders are written out: the generic helper takes longer than the database. */
@@ -138,7 +170,9 @@ class SqlLedger implements LedgerStore.LedgerStoreService {
   ): Effect.Effect<ReadonlyArray<Row>, SqlError> {
     const numbered = this.sql.onDialectOrElse({ pg: () => true, orElse: () => false })
     const params: Array<unknown> = []
-    const tuples = rows.map((row) => `(${row.map((value) => `${numbered ? `$${params.push(value)}` : (params.push(value), "?")}`).join(",")})`)
+    const tuples = rows.map(
+      (row) => `(${row.map((value) => `${numbered ? `$${params.push(value)}` : (params.push(value), "?")}`).join(",")})`
+    )
     return this.sql.unsafe<Row>(`INSERT INTO ${table} (${names.join(",")}) VALUES ${tuples.join(",")} ${then}`, params)
   }
 
@@ -151,19 +185,24 @@ class SqlLedger implements LedgerStore.LedgerStoreService {
       if (dimension !== "tag") wheres.push(sql`${sql(column)} = ${clean(value)}`)
       else if (value === "") wheres.push(sql`tags = ''`)
       else {
-        wheres.push(sql.onDialectOrElse({
-          pg: () => sql`strpos(tags, ${tagNeedle(value)}) > 0`,
-          orElse: () => sql`instr(tags, ${tagNeedle(value)}) > 0`
-        }))
+        wheres.push(
+          sql.onDialectOrElse({
+            pg: () => sql`strpos(tags, ${tagNeedle(value)}) > 0`,
+            orElse: () => sql`instr(tags, ${tagNeedle(value)}) > 0`
+          })
+        )
       }
     }
     if (filter.model !== undefined) wheres.push(sql`provider || '/' || model = ${clean(filter.model)}`)
     return wheres
   }
 
-  private sumRecords(filter: Filter, by: ReadonlyArray<Dimension>): Effect.Effect<ReadonlyArray<Ledger.LedgerGroup>, SqlError> {
+  private sumRecords(
+    filter: Filter,
+    by: ReadonlyArray<Dimension>
+  ): Effect.Effect<ReadonlyArray<Ledger.LedgerGroup>, SqlError> {
     const { sql } = this
-    const names = by.flatMap((dimension) => dimension === "model" ? ["provider", "model"] : [columnOf[dimension]])
+    const names = by.flatMap((dimension) => (dimension === "model" ? ["provider", "model"] : [columnOf[dimension]]))
     const keys = sql.csv([...new Set(names)].map((name) => sql`${sql(name)}`))
     const select = names.length === 0 ? sql`` : sql`${keys},`
     const group = names.length === 0 ? sql`HAVING COUNT(*) > 0` : sql`GROUP BY ${keys}`
@@ -183,7 +222,7 @@ class SqlLedger implements LedgerStore.LedgerStoreService {
     if (filter.tenant !== undefined) wheres.push(sql`tenant = ${clean(filter.tenant)}`)
     const value = filter[dimension as keyof Filter]
     if (value !== undefined) wheres.push(sql`value = ${clean(String(value))}`)
-    const names = by.map((each) => each === "tenant" ? "tenant" : "value")
+    const names = by.map((each) => (each === "tenant" ? "tenant" : "value"))
     const keys = sql.csv([...new Set(names)].map((name) => sql`${sql(name)}`))
     const select = names.length === 0 ? sql`` : sql`${keys},`
     const group = names.length === 0 ? sql`HAVING COUNT(*) > 0` : sql`GROUP BY ${keys}`
@@ -192,7 +231,8 @@ class SqlLedger implements LedgerStore.LedgerStoreService {
       rows.map((row): Ledger.LedgerGroup => ({
         by: Object.fromEntries(by.map((each) => [each, row[each === "tenant" ? "tenant" : "value"] as string])),
         ...totalsOf(row)
-      })))
+      }))
+    )
   }
 }
 
@@ -228,16 +268,19 @@ const sumValues = (sum: Sum): ReadonlyArray<unknown> => [
   sum.unpriced
 ]
 
-const addToSums = `ON CONFLICT (dimension, slot, tenant, value) DO UPDATE SET ${
-  ["records", ...summed, "unpriced"].map((column) => `${column} = breakwater_ledger_sums.${column} + excluded.${column}`).join(", ")
-}`
+const addToSums = `ON CONFLICT (dimension, slot, tenant, value) DO UPDATE SET ${["records", ...summed, "unpriced"]
+  .map((column) => `${column} = breakwater_ledger_sums.${column} + excluded.${column}`)
+  .join(", ")}`
 
 /** A row grouped by the texts of tags is a row of each of its tags. */
 const groupsOfRow = (row: Row, by: ReadonlyArray<Dimension>, filter: Filter): ReadonlyArray<Ledger.LedgerGroup> => {
   const totals = totalsOf(row)
   const values: Partial<Record<Dimension, string>> = {}
   for (const dimension of by) {
-    values[dimension] = dimension === "model" ? `${row["provider"] as string}/${row["model"] as string}` : row[columnOf[dimension]] as string
+    values[dimension] =
+      dimension === "model"
+        ? `${row["provider"] as string}/${row["model"] as string}`
+        : (row[columnOf[dimension]] as string)
   }
   if (!by.includes("tag")) return [{ by: values, ...totals }]
   const tags = tagsOf(row["tags"] as string)
@@ -264,17 +307,22 @@ const insightOf = (row: Row, again: Row | undefined): LedgerStore.LedgerInsight 
     outputTokens: int(row, "bounded_output"),
     longest: int(row, "bounded_longest")
   },
-  repeated: again === undefined ? { records: 0, costNanos: 0n } : { records: int(again, "repeated"), costNanos: big(again, "cost") },
+  repeated:
+    again === undefined
+      ? { records: 0, costNanos: 0n }
+      : { records: int(again, "repeated"), costNanos: big(again, "cost") },
   failed: { records: int(row, "failed_records"), costNanos: big(row, "failed_cost") }
 })
 
 /** The ledger in the database of the client in the context, with its tables. Fails with a `StoreError` without them. */
-export const make: Effect.Effect<LedgerStore.LedgerStoreService, LLMError.StoreError, SqlClient.SqlClient> = Effect.gen(function*() {
-  const sql = yield* SqlClient.SqlClient
-  const name = sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
-  yield* asStoreError(name, "migrate")(migrate)
-  return new SqlLedger(sql, name)
-})
+export const make: Effect.Effect<LedgerStore.LedgerStoreService, LLMError.StoreError, SqlClient.SqlClient> = Effect.gen(
+  function* () {
+    const sql = yield* SqlClient.SqlClient
+    const name = sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
+    yield* asStoreError(name, "migrate")(migrate)
+    return new SqlLedger(sql, name)
+  }
+)
 
 /** {@link make} as a Layer. */
 export const layer: Layer.Layer<LedgerStore.LedgerStore, LLMError.StoreError, SqlClient.SqlClient> = Layer.effect(

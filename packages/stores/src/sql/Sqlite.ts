@@ -36,15 +36,20 @@ export interface Options {
 }
 
 /** Defaults of {@link layer}. */
-export const defaults = { readOnly: false, synchronous: "full", busyTimeoutMs: 5_000 } as const satisfies Omit<Options, "filename">
+export const defaults = { readOnly: false, synchronous: "full", busyTimeoutMs: 5_000 } as const satisfies Omit<
+  Options,
+  "filename"
+>
 
-const failure = (operation: string) => (cause: unknown): SqlError =>
-  new SqlError({
-    reason: classifySqliteError(cause, {
-      message: cause instanceof Error ? cause.message : `SQLite could not ${operation}`,
-      operation
+const failure =
+  (operation: string) =>
+  (cause: unknown): SqlError =>
+    new SqlError({
+      reason: classifySqliteError(cause, {
+        message: cause instanceof Error ? cause.message : `SQLite could not ${operation}`,
+        operation
+      })
     })
-  })
 
 /** Statements that are remembered, prepared. */
 const maxPrepared = 200
@@ -81,20 +86,24 @@ const connectionOf = (db: DatabaseSync): Connection => {
   }
   const all = (sql: string, params: ReadonlyArray<unknown>) =>
     Effect.try({
-      try: () => prepare(sql).all(...params as ReadonlyArray<SQLInputValue>) as ReadonlyArray<Record<string, unknown>>,
+      try: () =>
+        prepare(sql).all(...(params as ReadonlyArray<SQLInputValue>)) as ReadonlyArray<Record<string, unknown>>,
       catch: failure("execute")
     })
   const values = (sql: string, params: ReadonlyArray<unknown>) =>
     Effect.map(all(sql, params), (rows) => rows.map((row) => Object.values(row)))
   return {
-    execute: (sql, params, transform) => Effect.map(all(sql, params), (rows) => transform === undefined ? rows : transform(rows)),
+    execute: (sql, params, transform) =>
+      Effect.map(all(sql, params), (rows) => (transform === undefined ? rows : transform(rows))),
     executeRaw: all,
     executeValues: values,
     executeValuesUnprepared: values,
     executeUnprepared: (sql, params, transform) =>
-      Effect.map(all(sql, params), (rows) => transform === undefined ? rows : transform(rows)),
+      Effect.map(all(sql, params), (rows) => (transform === undefined ? rows : transform(rows))),
     executeStream: (sql, params, transform) =>
-      Stream.fromIterableEffect(Effect.map(all(sql, params), (rows) => transform === undefined ? rows : transform(rows)))
+      Stream.fromIterableEffect(
+        Effect.map(all(sql, params), (rows) => (transform === undefined ? rows : transform(rows)))
+      )
   }
 }
 
@@ -102,17 +111,20 @@ const connectionOf = (db: DatabaseSync): Connection => {
 export const make = (
   options: Options
 ): Effect.Effect<SqlClient.SqlClient, Config.ConfigError | SqlError, Scope.Scope | Reactivity.Reactivity> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const busy = options.busyTimeoutMs ?? defaults.busyTimeoutMs
     if (options.filename.length === 0 || !Number.isSafeInteger(busy) || busy < 0) {
       const [field, value] = options.filename.length === 0 ? ["filename", '""'] : ["busyTimeoutMs", busy]
       return yield* Effect.fail(
-        new Config.ConfigError(new ConfigProvider.SourceError({ message: `${field} is ${value}; allowed: ${field === "filename" ? "a path, or :memory:" : "a whole number of at least 0"}` }))
+        new Config.ConfigError(
+          new ConfigProvider.SourceError({
+            message: `${field} is ${value}; allowed: ${field === "filename" ? "a path, or :memory:" : "a whole number of at least 0"}`
+          })
+        )
       )
     }
-    const db = yield* Effect.acquireRelease(
-      Effect.try({ try: () => open(options), catch: failure("open") }),
-      (db) => Effect.sync(() => db.close())
+    const db = yield* Effect.acquireRelease(Effect.try({ try: () => open(options), catch: failure("open") }), (db) =>
+      Effect.sync(() => db.close())
     )
     const connection = connectionOf(db)
     const turns = yield* Semaphore.make(1)

@@ -17,7 +17,7 @@ const down = new LLMError.StoreError({ message: "down", store: "flaky", operatio
 
 /** A ledger on a store in memory that can be made to fail, and to take its time. */
 const setup = (options: Ledger.Options = {}, over: Partial<LedgerStore.LedgerStoreService> = {}) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const memory = yield* LedgerStore.makeMemory
     const state = { failing: false, appends: 0 }
     const store: LedgerStore.LedgerStoreService = {
@@ -62,7 +62,7 @@ const everything: Ledger.LedgerFilter = { fromMs: 0, toMs: 1e15 }
 
 describe("Ledger", () => {
   it.effect("writes every attempt that was sent, with whose it was, what it used and what it cost", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
       ledger.record!(call, [
         attempt({ outcome: "failure", error: new LLMError.ServerError({ message: "" }), usage: undefined } as never),
@@ -71,7 +71,13 @@ describe("Ledger", () => {
       ])
       const records = yield* ledger.records(everything, 10)
       expect(records).toHaveLength(2)
-      expect(records[0]).toMatchObject({ attempt: 1, outcome: "failure", error: "ServerError", counted: "unknown", inputTokens: 0 })
+      expect(records[0]).toMatchObject({
+        attempt: 1,
+        outcome: "failure",
+        error: "ServerError",
+        counted: "unknown",
+        inputTokens: 0
+      })
       expect(records[0]).not.toHaveProperty("costNanos")
       expect(records[1]).toMatchObject({
         requestId: "req",
@@ -97,17 +103,19 @@ describe("Ledger", () => {
         maxTokens: 99
       })
       expect(records[1]!.id).not.toBe(records[0]!.id)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("prices attempts that do not say what they cost", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
       ledger.record!(call, [attempt()])
       expect((yield* ledger.records(everything, 1))[0]!.costNanos).toBe(160_000n)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("the same request has the same fingerprint, another one another, and none if they are off", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
       const other = { ...call, request: { ...call.request, messages: [{ role: "user" as const, content: "ho" }] } }
       ledger.record!(call, [attempt()])
@@ -120,10 +128,11 @@ describe("Ledger", () => {
       const off = yield* setup({ fingerprints: false })
       off.ledger.record!(call, [attempt()])
       expect((yield* off.ledger.records(everything, 3))[0]).not.toHaveProperty("fingerprint")
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("no call waits: records are written together, a moment later", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger, memory, state } = yield* setup()
       for (let i = 0; i < 100; i++) ledger.record!(call, [attempt()])
       expect(yield* ledger.waiting).toBe(100)
@@ -139,10 +148,11 @@ describe("Ledger", () => {
       yield* TestClock.adjust("50 millis")
       yield* TestClock.adjust("50 millis")
       expect((yield* memory.totals(everything, []))[0]!.records).toBe(101)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("while the store fails records wait, nothing is lost, and two events say so", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { events, ledger, memory, state } = yield* setup()
       state.failing = true
       for (let i = 0; i < 10; i++) ledger.record!(call, [attempt()])
@@ -150,16 +160,19 @@ describe("Ledger", () => {
       yield* TestClock.adjust("5 seconds")
       expect(yield* ledger.waiting).toBe(10)
       expect(yield* Effect.flip(ledger.flush)).toBe(down)
-      expect(events).toEqual([{ type: "ledger-store-changed", store: "flaky", available: false, waiting: 10, error: down }])
+      expect(events).toEqual([
+        { type: "ledger-store-changed", store: "flaky", available: false, waiting: 10, error: down }
+      ])
       state.failing = false
       yield* TestClock.adjust("20 seconds")
       expect((yield* memory.totals(everything, []))[0]!.records).toBe(10)
       expect(events.at(-1)).toEqual({ type: "ledger-store-changed", store: "flaky", available: true, waiting: 0 })
       expect(events).toHaveLength(2)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("past the bound records are lost, and counted", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { events, ledger, memory, state } = yield* setup({ maxWaiting: 5 })
       state.failing = true
       for (let i = 0; i < 7; i++) ledger.record!(call, [attempt()])
@@ -167,37 +180,51 @@ describe("Ledger", () => {
       state.failing = false
       yield* ledger.flush
       expect((yield* memory.totals(everything, []))[0]!.records).toBe(5)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("the end of the scope writes what is left", () =>
-    Effect.gen(function*() {
-      const memory = yield* Effect.scoped(Effect.gen(function*() {
-        const { ledger, memory } = yield* setup()
-        for (let i = 0; i < 1_200; i++) ledger.record!(call, [attempt()])
-        return memory
-      }))
+    Effect.gen(function* () {
+      const memory = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { ledger, memory } = yield* setup()
+          for (let i = 0; i < 1_200; i++) ledger.record!(call, [attempt()])
+          return memory
+        })
+      )
       expect((yield* memory.totals(everything, []))[0]!.records).toBe(1_200)
-    }))
+    })
+  )
 
   it.effect("what the end of the scope cannot write is said to be lost", () =>
-    Effect.gen(function*() {
-      const { events } = yield* Effect.scoped(Effect.gen(function*() {
-        const all = yield* setup()
-        all.state.failing = true
-        all.ledger.record!(call, [attempt(), attempt({ attempt: 2 })])
-        return all
-      }))
+    Effect.gen(function* () {
+      const { events } = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const all = yield* setup()
+          all.state.failing = true
+          all.ledger.record!(call, [attempt(), attempt({ attempt: 2 })])
+          return all
+        })
+      )
       expect(events.at(-1)).toEqual({ type: "ledger-records-lost", store: "flaky", count: 2 })
-    }))
+    })
+  )
 
   it.effect("a write that is interrupted after it was done is not done twice", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const memory = yield* LedgerStore.makeMemory
       let hangs = true
-      const { ledger } = yield* setup({}, {
-        ...memory,
-        append: (records) => Effect.andThen(memory.append(records), Effect.suspend(() => hangs ? Effect.never : Effect.void))
-      })
+      const { ledger } = yield* setup(
+        {},
+        {
+          ...memory,
+          append: (records) =>
+            Effect.andThen(
+              memory.append(records),
+              Effect.suspend(() => (hangs ? Effect.never : Effect.void))
+            )
+        }
+      )
       ledger.record!(call, [attempt()])
       const fiber = yield* Effect.forkChild(ledger.flush)
       yield* Effect.yieldNow
@@ -205,10 +232,11 @@ describe("Ledger", () => {
       hangs = false
       yield* ledger.flush
       expect((yield* memory.totals(everything, []))[0]!.records).toBe(1)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("reports in intervals of the calendar, also where the clocks change", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
       const at = (text: string) => Date.parse(text)
       yield* ledger.append([
@@ -228,21 +256,29 @@ describe("Ledger", () => {
         ["2026-10-24T22", 6n],
         ["2026-10-25T23", 8n]
       ])
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
-  it.effect.each<readonly [string, (ledger: Ledger.LedgerService) => Effect.Effect<unknown, Ledger.LedgerError>, string]>([
+  it.effect.each<
+    readonly [string, (ledger: Ledger.LedgerService) => Effect.Effect<unknown, Ledger.LedgerError>, string]
+  >([
     ["a time that is none", (ledger) => ledger.report({ fromMs: 5, toMs: 5 }), "toMs"],
     ["an endless time", (ledger) => ledger.report({ fromMs: 0, toMs: Infinity }), "toMs"],
-    ["a zone that does not exist", (ledger) => ledger.report({ fromMs: 0, toMs: 5, interval: "day", timeZone: "Mars/X" }), "timeZone"],
+    [
+      "a zone that does not exist",
+      (ledger) => ledger.report({ fromMs: 0, toMs: 5, interval: "day", timeZone: "Mars/X" }),
+      "timeZone"
+    ],
     ["too many intervals", (ledger) => ledger.report({ fromMs: 0, toMs: 1e12, interval: "minute" }), "interval"],
     ["a page of nothing", (ledger) => ledger.records(everything, 0), "limit"],
     ["a forecast from one day", (ledger) => ledger.forecast({ days: 1 }), "days"],
     ["a share above all", (ledger) => ledger.recommend({ ...everything, share: 2 }), "share"]
   ])("%s is refused by name", ([_, ask, parameter]) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
       expect(yield* Effect.flip(ask(ledger))).toMatchObject({ _tag: "InvalidRequestError", parameter })
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect.each<readonly [string, Ledger.Options, string]>([
     ["no time between writes", { flushEvery: 0 }, "flushEvery"],
@@ -251,23 +287,26 @@ describe("Ledger", () => {
     ["no room to wait", { maxWaiting: 0 }, "maxWaiting"],
     ["room that is NaN", { maxWaiting: Number.NaN }, "maxWaiting"]
   ])("%s is a configuration error", ([_, options, field]) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const error = yield* Effect.flip(setup(options))
       assert.instanceOf(error, Config.ConfigError)
       expect(error.message).toContain(field)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("forecasts the month from the days of the week that were", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
       // Four weeks before Sunday, 22 November 2026, noon: 10 on working days, 2 on Saturdays and Sundays.
       yield* TestClock.setTime(Date.parse("2026-11-22T12:00:00Z"))
       const today = Date.parse("2026-11-22T00:00:00Z")
-      const dear = (at: number) => [0, 6].includes(new Date(at).getUTCDay()) ? 2_000n : 10_000n
-      yield* ledger.append(Array.from({ length: 28 }, (_, day) => {
-        const atMs = today - (day + 1) * 86_400_000 + 3_600_000
-        return Ledger.entry({ id: `d${day}`, atMs, target: "openai/gpt", costNanos: dear(atMs) })
-      }))
+      const dear = (at: number) => ([0, 6].includes(new Date(at).getUTCDay()) ? 2_000n : 10_000n)
+      yield* ledger.append(
+        Array.from({ length: 28 }, (_, day) => {
+          const atMs = today - (day + 1) * 86_400_000 + 3_600_000
+          return Ledger.entry({ id: `d${day}`, atMs, target: "openai/gpt", costNanos: dear(atMs) })
+        })
+      )
       yield* ledger.append([Ledger.entry({ id: "now", atMs: today, target: "openai/gpt", costNanos: 1_000n })])
       const found = yield* ledger.forecast()
       // 1 to 21 November: 15 working days and 6 others, and 1,000 today.
@@ -282,10 +321,11 @@ describe("Ledger", () => {
       })
       expect(found.low).toBe(found.expected)
       expect(found.high).toBe(found.expected)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("with nothing to go by it forecasts the pace, without an interval", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
       yield* TestClock.setTime(Date.parse("2026-11-16T00:00:00Z"))
       yield* ledger.append([
@@ -293,7 +333,8 @@ describe("Ledger", () => {
       ])
       expect(yield* ledger.forecast()).toMatchObject({ method: "pace", spent: 500n, expected: 1_000n, low: 500n })
       expect(yield* ledger.forecast({ user: "nobody" })).toMatchObject({ spent: 0n, expected: 0n })
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it("the interval of a forecast holds about four fifths of what comes", () => {
     let seed = 42
@@ -312,18 +353,23 @@ describe("Ledger", () => {
   })
 
   it.effect("recommends what the numbers say, the largest saving first", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
       const many = (count: number, prefix: string, over: Partial<Ledger.EntryOptions>) =>
         Array.from({ length: count }, (_, index) =>
-          Ledger.entry({ id: `${prefix}${index}`, atMs: index, target: "openai/gpt", ...over }))
+          Ledger.entry({ id: `${prefix}${index}`, atMs: index, target: "openai/gpt", ...over })
+        )
       yield* ledger.append([
         // 100 × (300 + 100) tokens at 10,000 nano-dollars each
         ...many(100, "short", { inputTokens: 300, outputTokens: 100, maxTokens: 8_000, costNanos: 4_000_000n }),
         ...many(40, "same", { inputTokens: 3_000, outputTokens: 100, fingerprint: "f", costNanos: 31_000_000n }),
         ...many(10, "failed", { outcome: "failure", inputTokens: 1_000, costNanos: 10_000_000n })
       ])
-      const found = yield* ledger.recommend({ ...everything, toMs: 1_000, alternatives: ["openai/mini", "openai/tiny", "who/knows"] })
+      const found = yield* ledger.recommend({
+        ...everything,
+        toMs: 1_000,
+        alternatives: ["openai/mini", "openai/tiny", "who/knows"]
+      })
       expect(found.map(({ rule, saving, target, use }) => ({ rule, saving, target, use }))).toEqual([
         { rule: "cache", saving: 39n * 31_000_000n, target: "openai/gpt", use: undefined },
         // 100 × 400 tokens at 500 instead of 10,000
@@ -333,36 +379,43 @@ describe("Ledger", () => {
       ])
       for (const each of found) expect(each.evidence).toMatch(/\d/)
       expect(found[3]!.reservedLess).toBe(7_840n * 10_000n)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("recommends nothing where there is nothing to say", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ledger } = yield* setup()
-      yield* ledger.append(Array.from({ length: 200 }, (_, index) =>
-        Ledger.entry({
-          id: `${index}`,
-          atMs: index,
-          target: "openai/tiny",
-          inputTokens: 300,
-          outputTokens: 100,
-          maxTokens: 150,
-          fingerprint: `${index}`,
-          costNanos: 200_000n
-        })))
+      yield* ledger.append(
+        Array.from({ length: 200 }, (_, index) =>
+          Ledger.entry({
+            id: `${index}`,
+            atMs: index,
+            target: "openai/tiny",
+            inputTokens: 300,
+            outputTokens: 100,
+            maxTokens: 150,
+            fingerprint: `${index}`,
+            costNanos: 200_000n
+          })
+        )
+      )
       expect(yield* ledger.recommend({ ...everything, alternatives: ["openai/gpt"] })).toEqual([])
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("the Noop records nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const ledger = yield* Effect.service(Ledger.Ledger)
       expect(ledger.record).toBeUndefined()
       expect(yield* ledger.report(everything)).toEqual([])
-    }).pipe(Effect.provide(Ledger.layerNoop)))
+    }).pipe(Effect.provide(Ledger.layerNoop))
+  )
 
   it.effect("the layer needs a store", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const ledger = yield* Effect.service(Ledger.Ledger)
       ledger.record!({ context: CallContext.single, request: { model: "m", input: ["a"] } }, [attempt()])
       expect((yield* ledger.report({ ...everything, by: ["operation"] }))[0]!.by).toEqual({ operation: "embed" })
-    }).pipe(Effect.provide(Ledger.layer().pipe(Layer.provide([LedgerStore.layerMemory, prices])))))
+    }).pipe(Effect.provide(Ledger.layer().pipe(Layer.provide([LedgerStore.layerMemory, prices]))))
+  )
 })

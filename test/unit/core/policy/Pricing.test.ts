@@ -80,7 +80,7 @@ const cases: ReadonlyArray<Case> = [
     target: "openai/gpt-4o",
     usage: { inputTokens: 1_000, outputTokens: 200 },
     mode: "priority",
-    nano: 4_500_000n * 17n / 10n // 7,650,000
+    nano: (4_500_000n * 17n) / 10n // 7,650,000
   },
   {
     name: "Anthropic: cached reads and writes are part of the prompt, each at its rate",
@@ -131,8 +131,14 @@ const cases: ReadonlyArray<Case> = [
       reasoningTokens: 210
     },
     // in: 1,500 text, 3,000 audio, 500 images; out: 1,000 text, 100 audio, 1,290 images, 210 thoughts
-    nano: 1_500n * 300n + 3_000n * 1_000n + 500n * 500n +
-      1_000n * 2_500n + 100n * 12_000n + 1_290n * 30_000n + 210n * 3_500n // 46,835,000
+    nano:
+      1_500n * 300n +
+      3_000n * 1_000n +
+      500n * 500n +
+      1_000n * 2_500n +
+      100n * 12_000n +
+      1_290n * 30_000n +
+      210n * 3_500n // 46,835,000
   },
   {
     name: "a fee for each request, and half a nano-dollar rounded up",
@@ -218,23 +224,39 @@ describe("Pricing", () => {
     ["a rate finer than the unit", { "a/b": { input: "0.0000001", output: 1 } }, "a/b.input"],
     ["a text that is no number", { "a/b": { input: "two", output: 1 } }, "a/b.input"],
     ["a key without a provider", { gpt: { input: 1, output: 1 } }, "prices"],
-    ["tiers out of order", {
-      "a/b": { input: 1, output: 1, tiers: [{ above: 9, input: 1, output: 1 }, { above: 9, input: 2, output: 2 }] }
-    }, "a/b.tiers[1].above"],
+    [
+      "tiers out of order",
+      {
+        "a/b": {
+          input: 1,
+          output: 1,
+          tiers: [
+            { above: 9, input: 1, output: 1 },
+            { above: 9, input: 2, output: 2 }
+          ]
+        }
+      },
+      "a/b.tiers[1].above"
+    ],
     ["a negative factor", { "a/b": { input: 1, output: 1, modes: { batch: -0.5 } } }, "a/b.modes.batch"],
     ["a largest answer of none", { "a/b": { input: 1, output: 1, maxOutputTokens: 0 } }, "a/b.maxOutputTokens"]
   ])("%s is a configuration error that names the field", (_, table, field) =>
-    Effect.runPromise(Effect.gen(function*() {
-      const error = yield* Effect.flip(Pricing.make(table))
-      assert.instanceOf(error, Config.ConfigError)
-      expect(error.message).toContain(field)
-    })))
+    Effect.runPromise(
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(Pricing.make(table))
+        assert.instanceOf(error, Config.ConfigError)
+        expect(error.message).toContain(field)
+      })
+    )
+  )
 
   it("without prices there is a layer that says so", () =>
-    Effect.runPromise(Effect.gen(function*() {
-      const { prices } = yield* Pricing.Pricing
-      expect(prices).toBeUndefined()
-    }).pipe(Effect.provide(Pricing.layerNoop))))
+    Effect.runPromise(
+      Effect.gen(function* () {
+        const { prices } = yield* Pricing.Pricing
+        expect(prices).toBeUndefined()
+      }).pipe(Effect.provide(Pricing.layerNoop))
+    ))
 
   const count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 400_000 }))
   const Random = {
@@ -257,11 +279,15 @@ describe("Pricing", () => {
     }
   })
 
-  it.prop("a prompt or an answer that is longer has no smaller worst case", { a: count, b: count, more: count }, ({ a, b, more }) => {
-    for (const target of Object.values(table)) {
-      const price = Pricing.price(target)
-      expect(worstCost(price, a + more, b)! >= worstCost(price, a, b)!).toBe(true)
-      expect(worstCost(price, a, b + more)! >= worstCost(price, a, b)!).toBe(true)
+  it.prop(
+    "a prompt or an answer that is longer has no smaller worst case",
+    { a: count, b: count, more: count },
+    ({ a, b, more }) => {
+      for (const target of Object.values(table)) {
+        const price = Pricing.price(target)
+        expect(worstCost(price, a + more, b)! >= worstCost(price, a, b)!).toBe(true)
+        expect(worstCost(price, a, b + more)! >= worstCost(price, a, b)!).toBe(true)
+      }
     }
-  })
+  )
 })

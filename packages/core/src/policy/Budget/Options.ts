@@ -9,7 +9,15 @@ import * as Money from "../../domain/Money.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "../../domain/Request.ts"
 import type { BudgetWindow } from "../../internal/budgetBook.ts"
 import { calendar, type CalendarUnit } from "../../internal/calendar.ts"
-import { type Check, inRange, millisOf, optionError, positiveDuration, validate, wholeInRange } from "../../internal/options.ts"
+import {
+  type Check,
+  inRange,
+  millisOf,
+  optionError,
+  positiveDuration,
+  validate,
+  wholeInRange
+} from "../../internal/options.ts"
 
 /** What a limit is kept for: everything, or each value of something apart. */
 export type BudgetScope = "global" | "tenant" | "project" | "user" | "key" | "model" | "tag"
@@ -74,7 +82,7 @@ export const defaults = {
 } as const
 
 /** A point of an account at which an event is sent. */
-export interface Mark {
+interface Mark {
   readonly at: bigint
   readonly threshold: number | "soft"
 }
@@ -116,7 +124,8 @@ const valuesOf = (scope: BudgetScope): Rule["valuesOf"] => {
     case "model":
       return () => noOne
     case "tag":
-      return ({ tags }) => tags === undefined || tags.length === 0 ? noOne : tags.length === 1 ? tags : [...new Set(tags)]
+      return ({ tags }) =>
+        tags === undefined || tags.length === 0 ? noOne : tags.length === 1 ? tags : [...new Set(tags)]
     default:
       return (context) => [context[scope] ?? ""]
   }
@@ -171,9 +180,11 @@ const clockworkOf = (at: string, period: Period): Clockwork | Config.ConfigError
   if (period === "lifetime") return { label: "lifetime", renews: false, windowAt: () => forever }
   if (typeof period === "object" && period !== null && "rolling" in period) {
     const buckets = period.buckets ?? defaults.rollingBuckets
-    return positiveDuration(`${at}.rolling`, period.rolling) ??
+    return (
+      positiveDuration(`${at}.rolling`, period.rolling) ??
       wholeInRange(`${at}.buckets`, buckets, 1, 1_000) ??
       rollingOf(millisOf(period.rolling)!, buckets)
+    )
   }
   const unit = typeof period === "string" ? period : period?.calendar
   if (!units.includes(unit)) {
@@ -197,14 +208,19 @@ const amountOf = (checks: Array<Check>, field: string, input: Money.Input | unde
   return undefined
 }
 
-const marksOf = (limit: bigint | undefined, soft: bigint | undefined, shares: ReadonlyArray<number>): ReadonlyArray<Mark> => {
+const marksOf = (
+  limit: bigint | undefined,
+  soft: bigint | undefined,
+  shares: ReadonlyArray<number>
+): ReadonlyArray<Mark> => {
   const marks: Array<Mark> = soft === undefined ? [] : [{ at: soft, threshold: "soft" }]
   const whole = limit ?? soft
   // In millionths, so that shares such as 0.8 stay whole numbers.
   for (const share of shares) {
-    if (whole !== undefined) marks.push({ at: whole * BigInt(Math.round(share * 1e6)) / 1_000_000n, threshold: share })
+    if (whole !== undefined)
+      marks.push({ at: (whole * BigInt(Math.round(share * 1e6))) / 1_000_000n, threshold: share })
   }
-  return marks.sort((a, b) => a.at < b.at ? -1 : 1)
+  return marks.sort((a, b) => (a.at < b.at ? -1 : 1))
 }
 
 const ruleOf = (checks: Array<Check>, at: string, given: Limit): Rule | undefined => {
@@ -222,7 +238,11 @@ const ruleOf = (checks: Array<Check>, at: string, given: Limit): Rule | undefine
   }
   const shares = given.thresholds ?? defaults.thresholds
   for (const share of shares) {
-    checks.push(share > 0 ? inRange(`${at}.thresholds`, share, 0, 1) : optionError(`${at}.thresholds`, share, "shares above 0, at most 1"))
+    checks.push(
+      share > 0
+        ? inRange(`${at}.thresholds`, share, 0, 1)
+        : optionError(`${at}.thresholds`, share, "shares above 0, at most 1")
+    )
   }
   if (given.only !== undefined && (given.only.length === 0 || given.scope === "global")) {
     checks.push(optionError(`${at}.only`, given.only.length, "at least one value, of a scope other than global"))
@@ -259,7 +279,11 @@ const overlapping = (limits: ReadonlyArray<Limit>, rules: ReadonlyArray<Rule | u
       if (a === undefined || b === undefined || a.scope !== b.scope || a.period !== b.period) continue
       const [these, those] = [limits[first]!.only, limits[second]!.only]
       if (these === undefined || those === undefined || these.some((value) => those.includes(value))) {
-        return optionError(`limits[${second}]`, b.name, `one limit for a scope and period; limits[${first}] is another (overrides are for single values)`)
+        return optionError(
+          `limits[${second}]`,
+          b.name,
+          `one limit for a scope and period; limits[${first}] is another (overrides are for single values)`
+        )
       }
     }
   }

@@ -73,7 +73,9 @@ export class Engine {
       let most = 0n
       for (const { attempt } of targets) if (attempt !== undefined && attempt > most) most = attempt
       const amountAt = (target: string | undefined): bigint =>
-        target === undefined ? most * attempts : (targets.find((each) => each.target === target)?.attempt ?? 0n) * attempts
+        target === undefined
+          ? most * attempts
+          : (targets.find((each) => each.target === target)?.attempt ?? 0n) * attempts
       const entries = this.entries(call.context, call.targets, amountAt, nowMs)
       return Effect.map(this.take(fiber, entries, nowMs, call.requestId), (charge): SettleBudget => (records) => {
         if (records.length === 0) return charge(() => 0n)
@@ -88,14 +90,26 @@ export class Engine {
       })
     })
 
-  readonly hold = (context: CallContext, amount: NanoDollars, target: string | undefined): Effect.Effect<Hold, BudgetError> =>
+  readonly hold = (
+    context: CallContext,
+    amount: NanoDollars,
+    target: string | undefined
+  ): Effect.Effect<Hold, BudgetError> =>
     Effect.withFiber((fiber) => {
       const nowMs = clockOf(fiber).currentTimeMillisUnsafe()
       const entries = this.entries(context, target === undefined ? [] : [target], () => amount, nowMs)
-      return Effect.map(this.take(fiber, entries, nowMs, undefined), (charge): Hold => (spent) => charge(() => spent))
+      return Effect.map(
+        this.take(fiber, entries, nowMs, undefined),
+        (charge): Hold =>
+          (spent) =>
+            charge(() => spent)
+      )
     })
 
-  readonly snapshot = (context: CallContext, targets: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Snapshot>, StoreError> =>
+  readonly snapshot = (
+    context: CallContext,
+    targets: ReadonlyArray<string>
+  ): Effect.Effect<ReadonlyArray<Snapshot>, StoreError> =>
     Effect.withFiber((fiber) => {
       const entries = this.entries(context, targets, () => 0n, clockOf(fiber).currentTimeMillisUnsafe())
       return Effect.forEach(entries, (entry) =>
@@ -114,12 +128,18 @@ export class Engine {
             remaining: left === undefined ? undefined : left > 0n ? left : 0n,
             ...(rule.renews ? { startsAt: window.bucketMs, resetsAt: window.endMs } : undefined)
           }
-        }))
+        })
+      )
     })
 
   // --- what a call can cost, and what it did ------------------------------------------------------------------
 
-  private assess(fiber: AnyFiber, call: BudgetCall, mode: ServiceMode, nowMs: number): ReadonlyArray<Worst> | UnpricedModelError {
+  private assess(
+    fiber: AnyFiber,
+    call: BudgetCall,
+    mode: ServiceMode,
+    nowMs: number
+  ): ReadonlyArray<Worst> | UnpricedModelError {
     const { prices, settings } = this.parts
     const input = this.inputTokens(call.request)
     const out: Array<Worst> = []
@@ -158,10 +178,10 @@ export class Engine {
     if (record.costNanos !== undefined) return record.costNanos
     const worst = targets.find((each) => each.target === record.target)
     const usage = usageOf(record)
-    if (usage === undefined || worst === undefined) return isUnknown(record) ? worst?.attempt ?? 0n : 0n
+    if (usage === undefined || worst === undefined) return isUnknown(record) ? (worst?.attempt ?? 0n) : 0n
     const { model, provider } = worst
     const cost = this.parts.prices.cost({ provider, model, usage, mode, atMs: record.startedAt })
-    return typeof cost === "bigint" ? cost : worst.attempt ?? 0n
+    return typeof cost === "bigint" ? cost : (worst.attempt ?? 0n)
   }
 
   // --- claims and reservations --------------------------------------------------------------------------------
@@ -198,9 +218,8 @@ export class Engine {
     const reservation: BudgetReservation = { id: this.parts.nextId(), claims: entries }
     // The pipeline reserves where it cannot be interrupted. A store that is far away may take its time: whoever gives up
     // waiting leaves word to give back what may have been taken.
-    const far = Effect.onInterrupt(
-      Effect.interruptible(store.reserve(reservation, nowMs)),
-      () => Effect.sync(() => this.settleFar(fiber, reservation, entries, () => 0n))
+    const far = Effect.onInterrupt(Effect.interruptible(store.reserve(reservation, nowMs)), () =>
+      Effect.sync(() => this.settleFar(fiber, reservation, entries, () => 0n))
     )
     return Effect.matchEffect(far, {
       onSuccess: (refusal) =>
@@ -231,13 +250,20 @@ export class Engine {
     if (refusal !== undefined) {
       return Effect.fail("_tag" in refusal ? refusal : this.refused(fiber, entries, refusal, nowMs, requestId))
     }
-    return Effect.succeed(once((charged) => {
-      const charges = chargesOf(entries, charged)
-      this.settled(fiber, entries, charges, store.settle(entries, charges))
-    }))
+    return Effect.succeed(
+      once((charged) => {
+        const charges = chargesOf(entries, charged)
+        this.settled(fiber, entries, charges, store.settle(entries, charges))
+      })
+    )
   }
 
-  private settleFar(fiber: AnyFiber, reservation: BudgetReservation, entries: ReadonlyArray<Entry>, charged: Charged): void {
+  private settleFar(
+    fiber: AnyFiber,
+    reservation: BudgetReservation,
+    entries: ReadonlyArray<Entry>,
+    charged: Charged
+  ): void {
     const charges = chargesOf(entries, charged)
     this.parts.settleLater({
       reservation,
@@ -293,7 +319,8 @@ export class Engine {
     }))
     const left = limit > spent + reserved ? limit - spent - reserved : 0n
     const fields = {
-      message: `The call may cost ${format(needed)}; of the budget "${rule.name}"${value === "" ? "" : ` for ${value}`} ` +
+      message:
+        `The call may cost ${format(needed)}; of the budget "${rule.name}"${value === "" ? "" : ` for ${value}`} ` +
         `(${format(limit)}) ${format(left)} is left${needed > limit ? ", and all of it would not do" : ""}`,
       scope: value === "" ? rule.scope : `${rule.scope} ${value}`,
       period: rule.period,
@@ -315,7 +342,7 @@ export class Engine {
 const chargesOf = (entries: ReadonlyArray<Entry>, charged: Charged): ReadonlyArray<bigint> =>
   entries.map(({ rule, value }) => charged(rule.scope === "model" ? value : undefined))
 
-const once = (settle: (charged: Charged) => void): (charged: Charged) => void => {
+const once = (settle: (charged: Charged) => void): ((charged: Charged) => void) => {
   let open = true
   return (charged) => {
     if (!open) return

@@ -33,8 +33,10 @@ const full = (name: string): StoreError =>
 /** How long the end of the scope waits for what is left. */
 const farewell = "5 seconds"
 
-export const makeSettler = (store: BudgetStoreService): Effect.Effect<(settlement: FarSettlement) => void, never, Scope.Scope> =>
-  Effect.gen(function*() {
+export const makeSettler = (
+  store: BudgetStoreService
+): Effect.Effect<(settlement: FarSettlement) => void, never, Scope.Scope> =>
+  Effect.gen(function* () {
     const queue = yield* Queue.dropping<FarSettlement>(backlog)
     const context = yield* Effect.context<never>()
     const lost = (error: StoreError) =>
@@ -55,7 +57,7 @@ export const makeSettler = (store: BudgetStoreService): Effect.Effect<(settlemen
       store.settle(reservation, charges).pipe(
         Effect.retry(again),
         Effect.match({
-          onSuccess: (spent) => spent === undefined ? undefined : settled(spent),
+          onSuccess: (spent) => (spent === undefined ? undefined : settled(spent)),
           onFailure: lost
         }),
         Effect.ensuring(Effect.sync(close))
@@ -64,13 +66,15 @@ export const makeSettler = (store: BudgetStoreService): Effect.Effect<(settlemen
     for (let i = 0; i < workers; i++) yield* Effect.forkScoped(work)
     // Added last, and so run first, while the workers still work.
     yield* Effect.addFinalizer(() =>
-      Effect.ignore(Effect.timeout(
-        Effect.callback<void>((resume) => {
-          idle = () => resume(Effect.void)
-          if (open === 0) idle()
-        }),
-        farewell
-      ))
+      Effect.ignore(
+        Effect.timeout(
+          Effect.callback<void>((resume) => {
+            idle = () => resume(Effect.void)
+            if (open === 0) idle()
+          }),
+          farewell
+        )
+      )
     )
     return (settlement) => {
       open++

@@ -15,10 +15,14 @@ import type { Forecast, ForecastOptions, LedgerError, LedgerService, RecommendOp
 
 const maxIntervals = 1_000
 
-const invalid = (parameter: string, message: string): InvalidRequestError => new InvalidRequestError({ message, parameter })
+const invalid = (parameter: string, message: string): InvalidRequestError =>
+  new InvalidRequestError({ message, parameter })
 
 /** The calendar of a zone, or what is wrong with it. */
-const calendarOf = (unit: CalendarUnit, zone: string | undefined): Effect.Effect<(atMs: number) => Span, InvalidRequestError> =>
+const calendarOf = (
+  unit: CalendarUnit,
+  zone: string | undefined
+): Effect.Effect<(atMs: number) => Span, InvalidRequestError> =>
   Effect.try({
     try: () => calendar(unit, zone),
     catch: () => invalid("timeZone", `${zone} is no time zone; an IANA name such as Europe/Berlin is`)
@@ -44,7 +48,7 @@ export class Books {
   }
 
   readonly report = (report: Report): Effect.Effect<ReadonlyArray<LedgerGroup>, LedgerError> =>
-    Effect.gen({ self: this }, function*() {
+    Effect.gen({ self: this }, function* () {
       const { by = [], interval, timeZone, ...filter } = report
       yield* checkRange(filter)
       yield* this.settle
@@ -52,14 +56,18 @@ export class Books {
       const spans = yield* this.spansOf(filter, interval, timeZone)
       const parts = yield* Effect.forEach(spans, ({ endMs, startMs }) =>
         Effect.map(
-          this.store.totals({ ...filter, fromMs: Math.max(startMs, filter.fromMs), toMs: Math.min(endMs, filter.toMs) }, by),
+          this.store.totals(
+            { ...filter, fromMs: Math.max(startMs, filter.fromMs), toMs: Math.min(endMs, filter.toMs) },
+            by
+          ),
           (groups) => groups.map((group): LedgerGroup => ({ ...group, startMs }))
-        ))
+        )
+      )
       return parts.flat()
     })
 
   readonly records: LedgerService["records"] = (filter, limit, after) =>
-    Effect.gen({ self: this }, function*() {
+    Effect.gen({ self: this }, function* () {
       yield* checkRange(filter)
       if (!Number.isSafeInteger(limit) || limit < 1 || limit > 10_000) {
         return yield* Effect.fail(invalid("limit", `${limit} is not a whole number from 1 to 10000`))
@@ -69,7 +77,7 @@ export class Books {
     })
 
   readonly forecast = (options: ForecastOptions = {}): Effect.Effect<Forecast, LedgerError> =>
-    Effect.gen({ self: this }, function*() {
+    Effect.gen({ self: this }, function* () {
       const { days = 28, period = "month", timeZone, ...filter } = options
       if (!Number.isSafeInteger(days) || days < 3 || days > 366) {
         return yield* Effect.fail(invalid("days", `${days} is not a whole number from 3 to 366`))
@@ -99,15 +107,26 @@ export class Books {
     })
 
   readonly recommend: LedgerService["recommend"] = (options: RecommendOptions) =>
-    Effect.gen({ self: this }, function*() {
-      const { alternatives, atLeast = 50, share = 0.01, short = { inputTokens: 500, outputTokens: 200 }, ...filter } = options
+    Effect.gen({ self: this }, function* () {
+      const {
+        alternatives,
+        atLeast = 50,
+        share = 0.01,
+        short = { inputTokens: 500, outputTokens: 200 },
+        ...filter
+      } = options
       yield* checkRange(filter)
       if (!(share >= 0 && share <= 1)) return yield* Effect.fail(invalid("share", `${share} is not from 0 to 1`))
       yield* this.settle
       const insights = yield* this.store.insights(filter, short)
       return find(
         insights,
-        { short, atLeast, share, alternatives: alternatives ?? insights.map(({ model, provider }) => `${provider}/${model}`) },
+        {
+          short,
+          atLeast,
+          share,
+          alternatives: alternatives ?? insights.map(({ model, provider }) => `${provider}/${model}`)
+        },
         this.prices,
         filter.toMs
       )
@@ -123,7 +142,9 @@ export class Books {
       for (let at = filter.fromMs; at < filter.toMs; at = spans.at(-1)!.endMs) {
         spans.push(spanAt(at))
         if (spans.length > maxIntervals) {
-          return Effect.fail(invalid("interval", `there are more than ${maxIntervals} times a ${unit} in the time asked for`))
+          return Effect.fail(
+            invalid("interval", `there are more than ${maxIntervals} times a ${unit} in the time asked for`)
+          )
         }
       }
       return Effect.succeed(spans)
@@ -155,5 +176,7 @@ export class Books {
 }
 
 /** Days since the week began, whatever the clocks do in it. */
-const weekdayIn = (weekAt: (atMs: number) => Span) => ({ startMs }: Span): number =>
-  Math.round((startMs - weekAt(startMs).startMs) / 86_400_000) % 7
+const weekdayIn =
+  (weekAt: (atMs: number) => Span) =>
+  ({ startMs }: Span): number =>
+    Math.round((startMs - weekAt(startMs).startMs) / 86_400_000) % 7

@@ -58,8 +58,11 @@ export const entriesOf = (
     const provider = attempt.target.slice(0, slash)
     const model = attempt.target.slice(slash + 1)
     const usage = usageOf(attempt)
-    const cost = attempt.costNanos ??
-      (usage === undefined ? undefined : prices?.cost({ provider, model, usage, mode: modeOf(request), atMs: attempt.startedAt }))
+    const cost =
+      attempt.costNanos ??
+      (usage === undefined
+        ? undefined
+        : prices?.cost({ provider, model, usage, mode: modeOf(request), atMs: attempt.startedAt }))
     records.push({
       id: `${idPrefix}-${(firstId + index).toString(36)}`,
       requestId: call.requestId ?? "",

@@ -1,7 +1,7 @@
 /**
  * Writes the ledger behind the calls: they put down what there is to write and go on.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
@@ -39,7 +39,9 @@ export class Writer {
   private readonly work = Latch.makeUnsafe(false)
   private readonly pending: Array<Pending> = []
   /** Records made of the first pending calls, which the store did not take yet. */
-  private batch: { readonly records: ReadonlyArray<LedgerRecord>; readonly calls: number; readonly attempts: number } | undefined
+  private batch:
+    | { readonly records: ReadonlyArray<LedgerRecord>; readonly calls: number; readonly attempts: number }
+    | undefined
   private waiting = 0
   private ids = 0
   private lost = false
@@ -170,7 +172,7 @@ export const makeWriter = (
   settings: WriterSettings,
   prices: PricingService | undefined
 ): Effect.Effect<Writer, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const writer = new Writer(store, settings, prices, yield* Effect.context<never>())
     yield* Effect.addFinalizer(() => writer.close)
     yield* Effect.forkScoped(writer.run)

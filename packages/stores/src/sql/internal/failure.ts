@@ -9,17 +9,19 @@ const reasonOf = (error: SqlError): string => {
   return cause instanceof Error && cause.message !== "" ? cause.message : error.reason._tag
 }
 
-export const storeError = (store: string, operation: string, error: SqlError): LLMError.StoreError =>
-  LLMError.withoutStack(() =>
-    new LLMError.StoreError({
-      message: `${store} could not ${operation}: ${reasonOf(error)}`,
-      store,
-      operation,
-      cause: error
-    })
+const storeError = (store: string, operation: string, error: SqlError): LLMError.StoreError =>
+  LLMError.withoutStack(
+    () =>
+      new LLMError.StoreError({
+        message: `${store} could not ${operation}: ${reasonOf(error)}`,
+        store,
+        operation,
+        cause: error
+      })
   )
 
 /** Gives the failures of an effect the name of what was done. */
-export const asStoreError = (store: string, operation: string) =>
-<A, R>(effect: Effect.Effect<A, SqlError, R>): Effect.Effect<A, LLMError.StoreError, R> =>
-  Effect.mapError(effect, (error) => storeError(store, operation, error))
+export const asStoreError =
+  (store: string, operation: string) =>
+  <A, R>(effect: Effect.Effect<A, SqlError, R>): Effect.Effect<A, LLMError.StoreError, R> =>
+    Effect.mapError(effect, (error) => storeError(store, operation, error))

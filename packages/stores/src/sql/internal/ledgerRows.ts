@@ -8,12 +8,12 @@ export type Row = Readonly<Record<string, unknown>>
 const separator = "\u001f"
 
 /** Neither the separator nor the one character that PostgreSQL cannot keep. */
-export const clean = (text: string): string => text.replaceAll(/[\u0000\u001f]/g, "\ufffd")
+export const clean = (text: string): string => text.replaceAll("\u0000", "\ufffd").replaceAll(separator, "\ufffd")
 
-export const tagsText = (tags: ReadonlyArray<string>): string =>
+const tagsText = (tags: ReadonlyArray<string>): string =>
   tags.length === 0 ? "" : separator + tags.map(clean).join(separator) + separator
 
-export const tagsOf = (text: string): ReadonlyArray<string> => text === "" ? [] : text.slice(1, -1).split(separator)
+export const tagsOf = (text: string): ReadonlyArray<string> => (text === "" ? [] : text.slice(1, -1).split(separator))
 
 /** What to look for in the texts of tags. */
 export const tagNeedle = (tag: string): string => separator + clean(tag) + separator
@@ -77,7 +77,7 @@ export const valuesOf = (record: Ledger.LedgerRecord): ReadonlyArray<string | nu
 
 const text = (row: Row, column: string): string => row[column] as string
 export const int = (row: Row, column: string): number => Number(row[column] ?? 0)
-export const big = (row: Row, column: string): bigint => BigInt(row[column] as string | number | bigint | null ?? 0)
+export const big = (row: Row, column: string): bigint => BigInt((row[column] as string | number | bigint | null) ?? 0)
 
 const optional = <K extends string, V>(key: K, value: V | undefined | null | ""): { readonly [_ in K]?: V } =>
   (value === undefined || value === null || value === "" ? {} : { [key]: value }) as { readonly [_ in K]?: V }

@@ -6,9 +6,18 @@ import { clean } from "./ledgerRows.ts"
 export const slotMs = 900_000
 
 /** The dimension of the sums of everything. */
-export const everything = ""
+const everything = ""
 
-const dimensions: ReadonlyArray<Ledger.LedgerDimension> = ["user", "project", "key", "tag", "provider", "model", "operation", "outcome"]
+const dimensions: ReadonlyArray<Ledger.LedgerDimension> = [
+  "user",
+  "project",
+  "key",
+  "tag",
+  "provider",
+  "model",
+  "operation",
+  "outcome"
+]
 
 /** A row of the sums. */
 export interface Sum extends Ledger.LedgerTotals {
@@ -33,15 +42,19 @@ export const sumsOf = (records: ReadonlyArray<Ledger.LedgerRecord>): ReadonlyArr
       else Ledger.addTotals(found, totals)
     }
     add(everything, "")
-    for (const dimension of dimensions) for (const value of new Set(Ledger.valuesOf(record, dimension))) add(dimension, value)
+    for (const dimension of dimensions)
+      for (const value of new Set(Ledger.valuesOf(record, dimension))) add(dimension, value)
   }
-  return [...sums.entries()].sort(([a], [b]) => a < b ? -1 : 1).map(([, sum]) => sum)
+  return [...sums.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum)
 }
 
 const filterable = ["user", "project", "key", "tag", "provider", "model", "operation", "outcome"] as const
 
 /** The one dimension whose sums answer a question; `undefined` if it takes two, and so the records themselves. */
-export const answeredBy = (filter: Ledger.LedgerFilter, by: ReadonlyArray<Ledger.LedgerDimension>): string | undefined => {
+export const answeredBy = (
+  filter: Ledger.LedgerFilter,
+  by: ReadonlyArray<Ledger.LedgerDimension>
+): string | undefined => {
   const used = new Set<string>(by.filter((dimension) => dimension !== "tenant"))
   for (const dimension of filterable) if (filter[dimension] !== undefined) used.add(dimension)
   return used.size === 0 ? everything : used.size === 1 ? [...used][0] : undefined

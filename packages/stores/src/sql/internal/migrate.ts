@@ -78,24 +78,28 @@ const migrations: ReadonlyArray<ReadonlyArray<string>> = [
 ]
 
 /** Brings the database to the newest schema. A database of a newer version of this package is left as it is. */
-export const migrate: Effect.Effect<void, SqlError, SqlClient.SqlClient> = Effect.gen(function*() {
+export const migrate: Effect.Effect<void, SqlError, SqlClient.SqlClient> = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  yield* sql.withTransaction(Effect.gen(function*() {
-    yield* sql.onDialectOrElse({
-      pg: () => sql`SELECT pg_advisory_xact_lock(7305842911)`,
-      orElse: () => Effect.void
-    })
-    yield* sql`CREATE TABLE IF NOT EXISTS breakwater_schema (version INTEGER PRIMARY KEY)`
-    const [row] = yield* sql<{ version: number | bigint | null }>`SELECT max(version) AS version FROM breakwater_schema`
-    const have = Number(row?.version ?? 0)
-    for (let version = have + 1; version <= migrations.length; version++) {
-      for (const statement of migrations[version - 1]!) {
-        const body = statement.startsWith("CREATE TABLE breakwater_ledger_sums")
-          ? statement + sql.onDialectOrElse({ sqlite: () => " WITHOUT ROWID", orElse: () => "" })
-          : statement
-        yield* sql.unsafe(body)
+  yield* sql.withTransaction(
+    Effect.gen(function* () {
+      yield* sql.onDialectOrElse({
+        pg: () => sql`SELECT pg_advisory_xact_lock(7305842911)`,
+        orElse: () => Effect.void
+      })
+      yield* sql`CREATE TABLE IF NOT EXISTS breakwater_schema (version INTEGER PRIMARY KEY)`
+      const [row] = yield* sql<{
+        version: number | bigint | null
+      }>`SELECT max(version) AS version FROM breakwater_schema`
+      const have = Number(row?.version ?? 0)
+      for (let version = have + 1; version <= migrations.length; version++) {
+        for (const statement of migrations[version - 1]!) {
+          const body = statement.startsWith("CREATE TABLE breakwater_ledger_sums")
+            ? statement + sql.onDialectOrElse({ sqlite: () => " WITHOUT ROWID", orElse: () => "" })
+            : statement
+          yield* sql.unsafe(body)
+        }
+        yield* sql`INSERT INTO breakwater_schema (version) VALUES (${version})`
       }
-      yield* sql`INSERT INTO breakwater_schema (version) VALUES (${version})`
-    }
-  }))
+    })
+  )
 })
