@@ -1,10 +1,10 @@
 /**
- * The stores of limiters, circuit breakers and caches on one Redis, for programs that run in many processes.
+ * The stores of limiters, token quotas, circuit breakers and caches on one Redis, for programs that run in many processes.
  *
  * Nothing here waits for Redis: a server that is away when the program starts, or goes away later, costs the
  * shared view and no call. `docs/stores.md` says what is stored, and what happens when the server is down.
  */
-import { BreakerStore, CacheStore, FallbackLimiterStore, LimiterStore } from "@breakwater/core"
+import { BreakerStore, CacheStore, FallbackLimiterStore, LimiterStore, QuotaStore } from "@breakwater/core"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -17,6 +17,7 @@ import { type ClientOptions, make as connect, type Settings } from "./internal/C
 import * as RedisBreakerStore from "./RedisBreakerStore.ts"
 import * as RedisCacheStore from "./RedisCacheStore.ts"
 import * as RedisLimiterStore from "./RedisLimiterStore.ts"
+import * as RedisQuotaStore from "./RedisQuotaStore.ts"
 
 export type { ClientOptions } from "./internal/Connection.ts"
 
@@ -93,6 +94,7 @@ const settingsOf = (options: Options, field: string): Effect.Effect<readonly [Se
 export interface Stores {
   readonly limiter: LimiterStore.LimiterStoreService
   readonly breaker: BreakerStore.BreakerStoreService
+  readonly quota: QuotaStore.QuotaStoreService
   readonly cache: CacheStore.CacheStoreService
 }
 
@@ -107,6 +109,7 @@ const makeNamed = (options: Options, field: string): Effect.Effect<Stores, Confi
     return {
       limiter,
       breaker: RedisBreakerStore.make(connection, prefix),
+      quota: RedisQuotaStore.make(connection, prefix),
       cache: RedisCacheStore.make(connection, prefix)
     }
   })
@@ -119,11 +122,16 @@ export const make = (options: Options): Effect.Effect<Stores, Config.ConfigError
   makeNamed(options, "url")
 
 /** What the layers provide. */
-export type Provided = LimiterStore.LimiterStore | BreakerStore.BreakerStore | CacheStore.CacheStore
+export type Provided =
+  | LimiterStore.LimiterStore
+  | BreakerStore.BreakerStore
+  | QuotaStore.QuotaStore
+  | CacheStore.CacheStore
 
-const contextOf = ({ breaker, cache, limiter }: Stores): Context.Context<Provided> =>
+const contextOf = ({ breaker, cache, limiter, quota }: Stores): Context.Context<Provided> =>
   Context.make(LimiterStore.LimiterStore, limiter).pipe(
     Context.add(BreakerStore.BreakerStore, breaker),
+    Context.add(QuotaStore.QuotaStore, quota),
     Context.add(CacheStore.CacheStore, cache)
   )
 

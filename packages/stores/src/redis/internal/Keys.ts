@@ -12,6 +12,10 @@ const part = (text: string): string => text.replace(/[%:{}\s]/g, encodeURICompon
 export const limitKey = (prefix: string, namespace: string, key: string, suffix: string): string =>
   `${prefix}:${form}:limit:{${part(namespace)}:${part(key)}}:${suffix}`
 
+/** The name of a shared token quota's state. */
+export const quotaKey = (prefix: string, namespace: string, key: string): string =>
+  `${prefix}:${form}:quota:{${part(namespace)}:${part(key)}}`
+
 /** What the names of a tenant's entries of a cache begin with, or those of one of its namespaces. */
 export const cacheKeys = (prefix: string, tenant: string, namespace?: string): string =>
   `${prefix}:${form}:cache:${part(tenant)}:${namespace === undefined ? "" : `${part(namespace)}:`}`.toWellFormed()
