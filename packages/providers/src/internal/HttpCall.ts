@@ -64,6 +64,8 @@ export interface Http {
 
 const defaultMaxBodyBytes = 128 * 1024 * 1024
 const maxErrorBytes = 1024 * 1024
+/** How long the body of a failed answer is waited for: its status has said already what is most important. */
+const errorGrace = "2 seconds"
 /** How long the rest of a complete answer (its usage, the end of the connection) is waited for. */
 const usageGrace = "2 seconds"
 const drainGrace = "100 millis"
@@ -87,7 +89,7 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array =
   return out
 }
 
-/** Reads a body. Of a failed answer whatever can be had, cut at its limit; of a good one all, or an error. */
+/** Reads a body. Of a failed answer whatever can be had, cut at its limits; of a good one all, or an error. */
 const readText = (
   head: HttpHead,
   pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError.HttpClientError>,
@@ -121,7 +123,7 @@ const readText = (
         }
       })
     )
-    return loop
+    return ok ? loop : Effect.map(Effect.timeoutOption(loop, errorGrace), Option.getOrElse(text))
   })
 
 const headOf = (response: HttpClientResponse.HttpClientResponse, nowMs: number): HttpHead => ({
