@@ -187,6 +187,12 @@ export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>
   resetsAt: Schema.optionalKey(Schema.Finite)
 }) {
   declare readonly isRetryable: boolean
+
+  /** `JSON.stringify` has no form for the amounts, and must not throw where an error is logged. */
+  override toJSON(): object {
+    const { limit, message, needed, reserved, spent } = this
+    return { ...this, message, limit: `${limit}`, spent: `${spent}`, reserved: `${reserved}`, needed: `${needed}` }
+  }
 }
 
 /** A guard refused the prompt. Names the rules, never the text they matched. */
