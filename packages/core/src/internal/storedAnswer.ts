@@ -22,7 +22,7 @@ export const ofResponse = (response: LLMResponse, target: string): StoredAnswer 
   if (response.cached !== undefined || response.target !== target || !lasting.has(response.finishReason)) {
     return undefined
   }
-  const { attempts: _a, cached: _c, limits: _l, requestId: _r, target: _t, text: _x, ...turn } = response
+  const { attempts: _a, cached: _c, cost: _p, limits: _l, requestId: _r, target: _t, text: _x, ...turn } = response
   return { kind: "turn", turn }
 }
 
@@ -41,7 +41,7 @@ export const ofParts = (parts: Iterable<LLMStreamPart>, target: string): StoredA
       }
       case "finish": {
         if (part.cached !== undefined || part.target !== target || !lasting.has(part.reason)) return undefined
-        const { attempts: _a, requestId: _r, target: _t, ...finish } = part
+        const { attempts: _a, cost: _p, requestId: _r, target: _t, ...finish } = part
         kept.push(finish)
         return { kind: "stream", parts: kept }
       }
@@ -145,7 +145,7 @@ export const usageOf = (answer: StoredAnswer): Usage => {
 }
 
 /** Another caller's answer as this caller's own: no attempt was made for it. */
-export const sharedResponse = (response: LLMResponse, requestId: string): LLMResponse => ({
+export const sharedResponse = ({ cost: _, ...response }: LLMResponse, requestId: string): LLMResponse => ({
   ...response,
   requestId,
   attempts: [],
@@ -153,7 +153,7 @@ export const sharedResponse = (response: LLMResponse, requestId: string): LLMRes
 })
 
 /** {@link sharedResponse} for the end of a stream. */
-export const sharedFinish = (part: CompletePart, requestId: string): CompletePart => ({
+export const sharedFinish = ({ cost: _, ...part }: CompletePart, requestId: string): CompletePart => ({
   ...part,
   requestId,
   attempts: [],
