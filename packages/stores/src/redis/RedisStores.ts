@@ -1,5 +1,6 @@
 /**
- * The stores of limiters, token quotas, circuit breakers and caches on one Redis, for programs that run in many processes.
+ * The stores of limiters, token quotas, circuit breakers and caches on one Redis, for programs that run in many
+ * processes.
  *
  * Nothing here waits for Redis: a server that is away when the program starts, or goes away later, costs the
  * shared view and no call. `docs/stores.md` says what is stored, and what happens when the server is down.
