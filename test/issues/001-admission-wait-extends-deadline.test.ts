@@ -22,7 +22,8 @@ describe("waiting for admission takes from the time of the call", () => {
   it.effect.each(["generate", "stream"] as const)("%s", (operation) =>
     Effect.gen(function* () {
       const { calls, llm } = yield* setup({ a: script }, options, { bulkhead })
-      const call = operation === "generate" ? llm.generate({ prompt: "hi" }) : Stream.runDrain(llm.stream({ prompt: "hi" }))
+      const call =
+        operation === "generate" ? llm.generate({ prompt: "hi" }) : Stream.runDrain(llm.stream({ prompt: "hi" }))
       yield* Effect.forkChild(call)
       yield* Effect.yieldNow
       const began = yield* Clock.currentTimeMillis

@@ -26,7 +26,9 @@ describe("waiting for admission is not the target's slowness", () => {
         }
       )
       const call =
-        operation === "generate" ? Effect.asVoid(llm.generate({ prompt: "hi" })) : Stream.runDrain(llm.stream({ prompt: "hi" }))
+        operation === "generate"
+          ? Effect.asVoid(llm.generate({ prompt: "hi" }))
+          : Stream.runDrain(llm.stream({ prompt: "hi" }))
       yield* inVirtualTime(Effect.all([call, call, call], { concurrency: 3 }), 60, "500 millis")
       assert.strictEqual(outcomes.length, 3)
       for (const outcome of outcomes) {

@@ -24,7 +24,8 @@ const json = (status: number, value: unknown) => [status, "application/json", JS
 
 const replies: Readonly<Record<string, Reply>> = {
   "a validation error with its input": (body) => json(422, { detail: [{ msg: "bad", input: JSON.parse(body) }] }),
-  "the body in the message": (body) => json(400, { error: { type: "invalid_request_error", message: `cannot read ${body}` } }),
+  "the body in the message": (body) =>
+    json(400, { error: { type: "invalid_request_error", message: `cannot read ${body}` } }),
   "the body as text": (body) => [500, "text/plain", `error handling ${body}`],
   "the headers": (_, headers) => json(500, { error: { message: `headers ${JSON.stringify(headers)}` } }),
   "everything in a 200": (body, headers) => json(200, { headers, data: body }),
@@ -80,7 +81,12 @@ describe("what a server repeats", () => {
         reply = each
         for (const call of [Effect.asVoid(LLM.generate({ prompt })), Stream.runDrain(LLM.stream({ prompt }))]) {
           const events: Array<unknown> = []
-          const error = yield* Effect.flip(call.pipe(Events.listen((event) => events.push(event)), Effect.provide(layer)))
+          const error = yield* Effect.flip(
+            call.pipe(
+              Events.listen((event) => events.push(event)),
+              Effect.provide(layer)
+            )
+          )
           if (!LLMError.isLLMError(error)) return assert.fail(`no error of a call: ${String(error)}`)
           for (const text of [...written(error), JSON.stringify(events)]) {
             for (const secret of ["KEYMARK", "PROMPTMARK", "PROMPTTAIL"]) assert.notInclude(text, secret, what)
@@ -95,7 +101,10 @@ describe("what a server repeats", () => {
     for (const form of [text, JSON.stringify(text), JSON.stringify(JSON.stringify(text)), text.replace(/\s+/g, " ")]) {
       assert.match(withoutEcho(`cannot read ${form} at 3`, [text]), /^cannot read ["\\]*\[prompt\]["\\]* at 3$/)
     }
-    const ascii = JSON.stringify(text).replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    const ascii = JSON.stringify(text).replace(
+      /[^\x20-\x7e]/g,
+      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`
+    )
     assert.match(withoutEcho(`cannot read ${ascii} at 3`, [text]), /^cannot read "\[prompt\]" at 3$/)
     assert.strictEqual(withoutEcho(`near: ${text.slice(3, 30)}...`, [`${text} and more`]).includes("Birnen"), false)
     assert.strictEqual(withoutEcho("cannot read hunter22!", ["hunter22"]), "cannot read [prompt]!")
@@ -104,7 +113,10 @@ describe("what a server repeats", () => {
   it("leaves what is not repeated", () => {
     const message = "Unsupported parameter: 'max_tokens' is not supported with this model."
     assert.strictEqual(withoutEcho(message, ["What is the max_tokens of this model?", "model", ""]), message)
-    assert.strictEqual(safeMessage("Unknown name skip_special_tokens in sketch"), "Unknown name skip_special_tokens in sketch")
+    assert.strictEqual(
+      safeMessage("Unknown name skip_special_tokens in sketch"),
+      "Unknown name skip_special_tokens in sketch"
+    )
     assert.strictEqual(safeMessage("bad sk-proj-abc_DEF123 and AIzaSyA1234567"), "bad [key] and [key]")
   })
 

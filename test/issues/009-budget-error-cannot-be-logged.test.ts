@@ -5,7 +5,13 @@ import { expect, it } from "vitest"
 
 it("an error about money can be written as JSON, and still goes through its schema", () => {
   const amounts = { limit: 10n ** 18n, spent: 2n, reserved: 3n, needed: 4n }
-  const error = new LLMError.BudgetExceededError({ message: "too much", scope: "user", period: "day", attempt: 2, ...amounts })
+  const error = new LLMError.BudgetExceededError({
+    message: "too much",
+    scope: "user",
+    period: "day",
+    attempt: 2,
+    ...amounts
+  })
   expect(JSON.parse(JSON.stringify({ error }))).toEqual({
     error: {
       _tag: "BudgetExceededError",

@@ -79,8 +79,9 @@ export const discreet = (
   headers: Readonly<Record<string, string>>
 ): LLMProvider.Provider => {
   const inHeaders = Object.keys(headers).filter((name) => /auth|key|token|secret|cookie/i.test(name))
-  const secrets = [...keys.map((key) => Redacted.value(key)), ...inHeaders.map((name) => headers[name]!)]
-    .filter((secret) => secret.length >= shortestKey)
+  const secrets = [...keys.map((key) => Redacted.value(key)), ...inHeaders.map((name) => headers[name]!)].filter(
+    (secret) => secret.length >= shortestKey
+  )
   const clearing = (request: AnyRequest) => (error: AttemptError) => cleaned(error, secrets, request)
   return {
     ...provider,

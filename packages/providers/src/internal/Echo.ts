@@ -15,7 +15,9 @@ const isWord = (char: string): boolean => /[\p{L}\p{N}]/u.test(char)
 const wordsOf = (text: string): string => text.replace(/[^\p{L}\p{N}]+/gu, "")
 
 /** The letters and digits of a message, and where each of them stands. JSON's escapes are read as what they stand for. */
-const read = (message: string): { readonly words: string; readonly starts: Array<number>; readonly ends: Array<number> } => {
+const read = (
+  message: string
+): { readonly words: string; readonly starts: Array<number>; readonly ends: Array<number> } => {
   let words = ""
   const starts: Array<number> = []
   const ends: Array<number> = []
@@ -34,7 +36,12 @@ const read = (message: string): { readonly words: string; readonly starts: Array
 }
 
 /** Marks what of `words` is a part of `text`, or all of it. */
-const mark = (words: string, places: ReadonlyMap<string, ReadonlyArray<number>>, text: string, marked: Uint8Array): void => {
+const mark = (
+  words: string,
+  places: ReadonlyMap<string, ReadonlyArray<number>>,
+  text: string,
+  marked: Uint8Array
+): void => {
   if (text.length < shortest) {
     if (text.length < block) return
     for (let at = words.indexOf(text); at !== -1; at = words.indexOf(text, at + 1)) marked.fill(1, at, at + text.length)
