@@ -129,12 +129,25 @@ describe("what a call costs", () => {
 
   it.effect("a stream that its reader leaves pays what was produced", () =>
     Effect.gen(function* () {
-      const { budget, stream } = yield* setup({ a: ["one two three four five six seven"] }, { targets: ["a/m"] }, daily)
-      yield* Stream.runDrain(Stream.take(stream({ prompt: "hi", maxTokens: 1_000 }), 2))
-      const [spent, reserved] = yield* standing(budget)
-      expect(reserved).toBe(0n)
-      expect(spent).toBeGreaterThan(0n)
-      expect(spent).toBeLessThan(1_000_000n)
+      const slowly = ScriptedProvider.stream(["x".repeat(40), ScriptedProvider.wait("1 minute"), "never read"])
+      const { budget, stream } = yield* setup({ a: [slowly] }, { targets: ["a/m"] }, daily)
+      const parts = stream({ prompt: "hi", maxTokens: 1_000 })
+      yield* Stream.runDrain(Stream.takeUntil(parts, (part) => part.type === "text-delta"))
+      // Forty characters are ten tokens, by the estimate.
+      expect(yield* standing(budget)).toEqual([10_000n, 0n])
+    })
+  )
+
+  it.effect("a stream that broke pays what was produced", () =>
+    Effect.gen(function* () {
+      const { budget, stream } = yield* setup(
+        { a: [ScriptedProvider.cut("x".repeat(80))] },
+        { targets: ["a/m"] },
+        daily
+      )
+      const error = yield* Effect.flip(Stream.runDrain(stream({ prompt: "hi", maxTokens: 1_000 })))
+      expect(error._tag).toBe("StreamInterruptedError")
+      expect(yield* standing(budget)).toEqual([20_000n, 0n])
     })
   )
 })
