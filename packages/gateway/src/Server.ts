@@ -144,14 +144,10 @@ type Run = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 
 const requestIdPattern = /^[\x21-\x7e]{1,200}$/
 
-const targetOf = (req: Http.IncomingMessage): { readonly path: string; readonly query: URLSearchParams } => {
-  const url = req.url ?? "/"
+const pathOf = (url: string): string => {
   const mark = url.indexOf("?")
   const path = mark < 0 ? url : url.slice(0, mark)
-  return {
-    path: path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path,
-    query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1))
-  }
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path
 }
 
 const respond = (exchange: Exchange, error: HandlerError): void => {
@@ -232,7 +228,7 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
         settings: settingsOf(engine.config),
         requestId:
           typeof given === "string" && requestIdPattern.test(given) ? given : `req-${prefix}-${(count++).toString(36)}`,
-        ...targetOf(req)
+        path: pathOf(req.url ?? "/")
       })
       exchange.set(corsHeaders(exchange))
       state.begun()

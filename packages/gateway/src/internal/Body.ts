@@ -9,9 +9,6 @@ const tooLarge = (limit: number): Problem => problem("too-large", `The body is l
 
 const unfinished = problem("invalid-request", "The body ended before its announced length.")
 
-const open = new Set([0x7b, 0x5b])
-const close = new Set([0x7d, 0x5d])
-
 /** How deep JSON text is nested, counted without parsing it; stops above `limit`. */
 export const isDeeper = (bytes: Buffer, limit: number): boolean => {
   let depth = 0
@@ -22,9 +19,9 @@ export const isDeeper = (bytes: Buffer, limit: number): boolean => {
       if (byte === 0x5c) i++
       else if (byte === 0x22) inText = false
     } else if (byte === 0x22) inText = true
-    else if (open.has(byte)) {
+    else if (byte === 0x7b || byte === 0x5b) {
       if (++depth > limit) return true
-    } else if (close.has(byte)) depth--
+    } else if (byte === 0x7d || byte === 0x5d) depth--
   }
   return false
 }

@@ -18,7 +18,6 @@ export class Exchange {
   readonly res: ServerResponse
   readonly requestId: string
   readonly path: string
-  readonly query: URLSearchParams
   readonly engine: Engine
   readonly settings: Settings
   readonly startedMs: number
@@ -30,14 +29,11 @@ export class Exchange {
   error: string | undefined = undefined
   private readonly headers: Record<string, string> = {}
 
-  constructor(
-    fields: Pick<Exchange, "req" | "res" | "requestId" | "path" | "query" | "engine" | "settings" | "startedMs">
-  ) {
+  constructor(fields: Pick<Exchange, "req" | "res" | "requestId" | "path" | "engine" | "settings" | "startedMs">) {
     this.req = fields.req
     this.res = fields.res
     this.requestId = fields.requestId
     this.path = fields.path
-    this.query = fields.query
     this.engine = fields.engine
     this.settings = fields.settings
     this.startedMs = fields.startedMs
