@@ -198,6 +198,8 @@ export const tables: Readonly<Record<string, () => string>> = {
         maxPause: "The longest pause of that kind. Does not shorten a provider's hint."
       }
     }),
+  "token-quota-shared": () =>
+    optionsTable({ of: [policy("TokenQuota.ts", "SharedOptions")], defaults: TokenQuota.sharedDefaults }),
   tokenizer: () => optionsTable({ of: [policy("Tokenizer.ts")], defaults: Tokenizer.defaults }),
   variables: Settings.variables
 }
