@@ -19,7 +19,8 @@ import type { BudgetClaim, BudgetRefusal, BudgetReservation, BudgetStoreService 
 import type { BudgetCall, BudgetError, Hold, SettleBudget, Snapshot } from "../Budget.ts"
 import type { Resolved, Rule } from "./Options.ts"
 
-type AnyFiber = Fiber.Fiber<unknown, unknown>
+/** What events are sent from: the context at the time of reserving. A fiber changes its own. */
+type AnyFiber = Pick<Fiber.Fiber<unknown, unknown>, "context">
 
 /** A target, and the most that one attempt at it can cost; `undefined` for one without a price that may pass. */
 interface Worst {
@@ -63,8 +64,9 @@ export class Engine {
   }
 
   readonly reserve = (call: BudgetCall): Effect.Effect<SettleBudget, BudgetError> =>
-    Effect.withFiber((fiber) => {
-      const nowMs = clockOf(fiber).currentTimeMillisUnsafe()
+    Effect.withFiber((running) => {
+      const fiber: AnyFiber = { context: running.context }
+      const nowMs = clockOf(running).currentTimeMillisUnsafe()
       const mode = modeOf(call.request)
       const worst = this.assess(fiber, call, mode, nowMs)
       if (!Array.isArray(worst)) return Effect.fail(worst as UnpricedModelError)
@@ -95,8 +97,9 @@ export class Engine {
     amount: NanoDollars,
     target: string | undefined
   ): Effect.Effect<Hold, BudgetError> =>
-    Effect.withFiber((fiber) => {
-      const nowMs = clockOf(fiber).currentTimeMillisUnsafe()
+    Effect.withFiber((running) => {
+      const fiber: AnyFiber = { context: running.context }
+      const nowMs = clockOf(running).currentTimeMillisUnsafe()
       const entries = this.entries(context, target === undefined ? [] : [target], () => amount, nowMs)
       return Effect.map(
         this.take(fiber, entries, nowMs, undefined),
