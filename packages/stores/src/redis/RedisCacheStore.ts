@@ -7,7 +7,8 @@
  */
 import type { CacheStore, LLMError } from "@breakwater/core"
 import * as Effect from "effect/Effect"
-import { fromReply, readScript, type Reply, toText, wholeMs } from "./internal/cacheScript.ts"
+import { wholeMs } from "../internal/cacheEntry.ts"
+import { fromReply, readScript, type Reply, toText } from "./internal/cacheScript.ts"
 import { type Client, type Connection, storeName } from "./internal/Connection.ts"
 import { cacheKey, cacheKeys } from "./internal/Keys.ts"
 import { evaluate } from "./internal/Script.ts"

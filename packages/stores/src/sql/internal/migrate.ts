@@ -67,6 +67,17 @@ const reservations = `CREATE TABLE breakwater_budget_open (
   end_ms BIGINT
 )`
 
+/** Whose an entry is comes first in its key, so that a tenant's lie together. */
+const answers = `CREATE TABLE breakwater_cache (
+  tenant TEXT NOT NULL,
+  namespace TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  stored_ms BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  entry TEXT NOT NULL,
+  PRIMARY KEY (tenant, namespace, digest)
+)`
+
 const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   [
     records,
@@ -74,7 +85,8 @@ const migrations: ReadonlyArray<ReadonlyArray<string>> = [
     "CREATE INDEX breakwater_ledger_user ON breakwater_ledger (tenant, user_id, at_ms)",
     sums
   ],
-  [buckets, "CREATE INDEX breakwater_budget_end ON breakwater_budget (end_ms)", reservations]
+  [buckets, "CREATE INDEX breakwater_budget_end ON breakwater_budget (end_ms)", reservations],
+  [answers, "CREATE INDEX breakwater_cache_end ON breakwater_cache (expires_ms)"]
 ]
 
 /** Brings the database to the newest schema. A database of a newer version of this package is left as it is. */
