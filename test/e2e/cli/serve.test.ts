@@ -71,6 +71,8 @@ describe("serve", () => {
     const good = await breakwater(["serve", "--config", file, "--port", "0", "--check"], { env: { NOT_SET: "x" } })
     assert.strictEqual(good.code, 0, good.stderr)
     assert.include(good.stdout, "good")
+    const schema = await breakwater(["serve", "--schema"])
+    assert.deepInclude(JSON.parse(schema.stdout), { required: ["providers"] })
   }, 30_000)
 
   it("reads the LLM variables", async () => {

@@ -311,3 +311,32 @@ describe("routes", () => {
     )
   )
 })
+
+describe("money", () => {
+  const prices = { overrides: { "first/good": { input: "1000", output: "1000" } } }
+
+  it.live("is told where prices are known, and budgets hold", () =>
+    onStage(
+      (stage) =>
+        Effect.gen(function* () {
+          const ask = post(`${stage.url}/v1/chat/completions`, chat("first/good", { max_tokens: 60 }), {
+            "x-breakwater-user": "ada"
+          })
+          const first = yield* ask
+          const { usage } = (yield* json(first)) as { usage: { total_tokens: number } }
+          const cost = Number(first.headers.get("x-breakwater-cost"))
+          assert.closeTo(cost, usage.total_tokens / 1_000, 1e-9)
+          assert.closeTo(Number(first.headers.get("x-breakwater-budget-remaining")), 0.5 - cost, 1e-9)
+          let last = first
+          for (let i = 0; i < 10 && last.status === 200; i++) last = yield* ask
+          assert.strictEqual(last.status, 429)
+          const refused = (yield* json(last)) as { error: { code: string } }
+          assert.strictEqual(refused.error.code, "budget_exceeded")
+          // Nobody knows what this one costs, and there is a budget.
+          const unpriced = yield* post(`${stage.url}/v1/chat/completions`, chat("second/good"))
+          assert.strictEqual(unpriced.status, 400)
+        }),
+      { prices, budgets: [{ scope: "user", period: "day", limit: "0.5" }] }
+    )
+  )
+})

@@ -63,7 +63,7 @@ export const chat = (model: string, more: object = {}) => ({
 })
 
 /** Tries until it is so, for a second. */
-export const eventually = (check: Effect.Effect<boolean>): Effect.Effect<boolean> =>
+export const eventually = <E>(check: Effect.Effect<boolean, E>): Effect.Effect<boolean, E> =>
   Effect.gen(function* () {
     for (let i = 0; i < 50; i++) {
       if (yield* check) return true

@@ -1,5 +1,16 @@
 /** `breakwater chat`: asks, streams the answer, and shows what the policies did. */
-import { type Call, Events, LLM, Message, type Usage } from "@breakwater/core"
+import {
+  Budget,
+  type Cache,
+  type Call,
+  CallContext,
+  Events,
+  Ledger,
+  LLM,
+  Message,
+  Money,
+  type Usage
+} from "@breakwater/core"
 import { Catalog, HttpPool } from "@breakwater/providers"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -10,10 +21,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type AttemptJson, attemptsJson } from "../Attempts.ts"
-import { Ended, type Report, reportCause, SettingError } from "../Failure.ts"
+import { Ended, type Report, report, reportCause, SettingError } from "../Failure.ts"
 import { eventLine } from "../render/Events.ts"
 import { harmless, jsonLine } from "../render/Style.ts"
+import { time } from "../render/Time.ts"
 import { flags, type Given, load, withFlags } from "../Settings.ts"
+import { contextOf, layerSpending, type Spending, spendingFlags, withAdvice } from "../Spending.ts"
 import { readStdin, stderr, stdout } from "../Terminal.ts"
 
 /** What `--json` prints. */
@@ -23,6 +36,12 @@ interface ChatJson {
   readonly target: string | null
   readonly attempts: ReadonlyArray<AttemptJson>
   readonly usage: Usage.Usage | null
+  /** Dollars, over all attempts whose cost is known; null where none is. */
+  readonly cost: string | null
+  /** Where the answer was kept, if no attempt of this call made it. */
+  readonly cached: Cache.Cached | null
+  /** Dollars left of `--budget`. */
+  readonly remaining?: string
   readonly error?: Report
 }
 
@@ -31,8 +50,13 @@ interface Input {
   readonly system: Option.Option<string>
   readonly verbose: boolean
   readonly json: boolean
+  readonly spending: Spending
   readonly given: Given
 }
+
+/** Whether an attempt may have cost something that nobody has said. A refusal is not billed. */
+const mayCost = ({ costNanos, outcome, sent, usage }: Call.AttemptRecord): boolean =>
+  costNanos === undefined && sent !== false && (usage !== undefined || outcome !== "failure")
 
 /** What is known of a call so far. */
 class Answer {
@@ -41,6 +65,30 @@ class Answer {
   target: string | null = null
   usage: Usage.Usage | null = null
   attempts: ReadonlyArray<Call.AttemptRecord> = []
+  cached: Cache.Cached | null = null
+  /** Of the budget, in nano-dollars. */
+  remaining: Money.NanoDollars | undefined
+
+  /** Attempts whose cost nobody knows, once the answer has come. */
+  unknown: number | undefined
+
+  /** Nano-dollars of the attempts whose cost is known; `undefined` where none is. */
+  get cost(): Money.NanoDollars | undefined {
+    if (this.cached !== null) return 0n
+    const known = this.attempts.flatMap(({ costNanos }) => (costNanos === undefined ? [] : [costNanos]))
+    return known.length === 0 ? undefined : known.reduce((sum, each) => sum + each, 0n)
+  }
+
+  /** What it cost, in a line. */
+  get costLine(): string {
+    const { cached, cost } = this
+    const unknown = this.unknown ?? this.attempts.filter(mayCost).length
+    const known = cost === undefined ? (unknown === 0 ? "cost nothing" : "cost unknown") : `cost ${Money.format(cost)}`
+    const partly = cost === undefined || unknown === 0 ? "" : ` and that of ${unknown} more, unknown`
+    const left = this.remaining === undefined ? "" : `, ${Money.format(this.remaining)} of the budget left`
+    const from = cached === null ? "not from a cache" : `from the cache (${cached.source}, ${time(cached.ageMs)} old)`
+    return `${known}${partly}${left}; ${from}`
+  }
 
   take(part: Call.LLMStreamPart): void {
     if (part.type === "text-delta") this.text += part.delta
@@ -49,6 +97,8 @@ class Answer {
     else if (part.type === "finish") {
       this.target = part.target
       this.usage = part.usage
+      this.cached = part.cached ?? null
+      this.unknown = part.cost?.unknownAttempts
     }
   }
 
@@ -60,6 +110,9 @@ class Answer {
       target: answered ? this.target : null,
       attempts: attemptsJson(this.attempts),
       usage: this.usage,
+      cost: this.cost === undefined ? null : Money.toDecimal(this.cost),
+      cached: this.cached,
+      ...(this.remaining === undefined ? {} : { remaining: Money.toDecimal(this.remaining) }),
       ...(error === undefined ? {} : { error })
     }
   }
@@ -80,6 +133,21 @@ const readPrompt = (prompt: Option.Option<string>): Effect.Effect<string, Settin
       : text
   })
 
+/** Reads what is left of the budget, and has the ledger written. An answer that was paid for is not lost to a full disk. */
+const settle = (answer: Answer): Effect.Effect<void, never, Budget.Budget | Ledger.Ledger> =>
+  Effect.gen(function* () {
+    const budget = yield* Budget.Budget
+    const accounts = yield* Effect.orElseSucceed(budget.snapshot(CallContext.single), () => [])
+    answer.remaining = accounts[0]?.remaining
+    const ledger = yield* Ledger.Ledger
+    yield* Effect.catch(ledger.flush, (error) =>
+      Effect.sync(() => {
+        const err = stderr()
+        err.write(`${err.style.yellow("warning")} the ledger was not written: ${report(error).message}\n`)
+      })
+    )
+  })
+
 const ask = (input: Input, answer: Answer, onText: (text: string) => void) =>
   Effect.gen(function* () {
     const { options, preset } = yield* load()
@@ -93,17 +161,18 @@ const ask = (input: Input, answer: Answer, onText: (text: string) => void) =>
       ? [Message.system(input.system.value), Message.user(question)]
       : [Message.user(question)]
     const layer = LLM.layer(options).pipe(
+      Layer.provideMerge(layerSpending(input.spending)),
       Layer.provide([LLM.layerPolicies(preset), Catalog.layerConfig]),
       Layer.provide(HttpPool.layer())
     )
-    const call = Stream.runForEach(LLM.stream({ prompt }), (part) =>
+    const call = Stream.runForEach(LLM.stream({ prompt, context: contextOf(input.spending) }), (part) =>
       Effect.sync(() => {
         answer.take(part)
         if (part.type === "text-delta") onText(part.delta)
       })
     )
-    yield* Effect.provide(call, layer)
-  }).pipe(withFlags(input.given))
+    yield* Effect.provide(Effect.ensuring(call, settle(answer)), layer)
+  }).pipe(Effect.mapError(withAdvice), withFlags(input.given))
 
 const run = (input: Input): Effect.Effect<void, Ended> =>
   Effect.gen(function* () {
@@ -133,6 +202,10 @@ const run = (input: Input): Effect.Effect<void, Ended> =>
     endLine()
     const error = Exit.isFailure(exit) ? reportCause(exit.cause) : undefined
     if (Exit.isFailure(exit) && error === undefined) return yield* Effect.interrupt
+    // What was never sent cost nothing, and the error says why.
+    if (input.verbose && (error === undefined || answer.attempts.length > 0)) {
+      err.write(`${err.style.dim("│")} ${err.style.dim(answer.costLine)}\n`)
+    }
     if (input.json) out.write(jsonLine(answer.json(error)))
     else if (error !== undefined) err.write(`${err.style.red("error")} ${error.tag}: ${error.message}\n`)
     if (error !== undefined) return yield* Effect.fail(new Ended({ code: 1 }))
@@ -159,6 +232,7 @@ export const chat = Command.make(
       Flag.withDescription("Print one JSON object with the answer, its attempts and the error, if any"),
       Flag.withDefault(false)
     ),
+    spending: spendingFlags,
     given: flags
   },
   run
@@ -180,6 +254,10 @@ export const chat = Command.make(
     {
       command: 'breakwater chat "Hello" --base-url http://localhost:1234/v1 --model qwen3',
       description: "A local server"
+    },
+    {
+      command: 'breakwater chat "Hello" -m openai/gpt-4.1-mini --budget 0.50 --ledger ledger.db -v',
+      description: "For half a dollar at most, and written down for breakwater report"
     },
     { command: 'git diff | breakwater chat - --system "Review this." --json', description: "From stdin, for a script" }
   ])

@@ -1,5 +1,5 @@
 /** `breakwater serve`: a gateway, from a file, from the environment, or in front of servers that misbehave. */
-import { Gateway, type Load } from "@breakwater/gateway"
+import { Gateway, GatewayConfig, type Load } from "@breakwater/gateway"
 import { Upstream } from "@breakwater/testing"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -14,6 +14,7 @@ interface Input {
   readonly config: Option.Option<string>
   readonly demo: boolean
   readonly check: boolean
+  readonly schema: boolean
   readonly port: number
   readonly host: string
   readonly log: boolean
@@ -80,6 +81,7 @@ const start = (
 
 const running = (input: Input) =>
   Effect.gen(function* () {
+    if (input.schema) return stdout().write(`${JSON.stringify(GatewayConfig.jsonSchema(), null, 2)}\n`)
     onInterrupt(0)
     const { after, gateway } = yield* start(input)
     if (input.check) {
@@ -121,6 +123,10 @@ export const serve = Command.make(
     ),
     check: Flag.Boolean("check").pipe(
       Flag.withDescription("Only say whether the configuration is good"),
+      Flag.withDefault(false)
+    ),
+    schema: Flag.Boolean("schema").pipe(
+      Flag.withDescription("Only print the JSON schema of the configuration"),
       Flag.withDefault(false)
     ),
     port: Flag.Int("port").pipe(

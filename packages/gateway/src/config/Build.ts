@@ -1,13 +1,18 @@
 /** From a configuration to what answers: providers, one service a set of policies, and the names they go by. */
 import {
+  BreakerStore,
   Budget,
+  BudgetStore,
   Bulkhead,
+  CacheStore,
   CircuitBreaker,
+  LimiterStore,
   LLM,
   LLMProvider,
   Model,
   Pipeline,
   Pricing,
+  QuotaStore,
   RateLimiter,
   ResponseCache,
   Retry,
@@ -15,7 +20,9 @@ import {
 } from "@breakwater/core"
 import { Catalog, HttpPool } from "@breakwater/providers"
 import { Prices } from "@breakwater/prices"
-import type * as Config from "effect/Config"
+import { RedisStores } from "@breakwater/stores"
+import { Postgres, SqlBudgetStore } from "@breakwater/stores/sql"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -57,22 +64,48 @@ export interface Engine {
   readonly http: HttpClient.HttpClient
 }
 
+type BuildError = Config.ConfigError | ConfigurationError | Error
+
+const messageOf = (error: BuildError): string =>
+  error instanceof Config.ConfigError ? error.cause.message : error.message
+
 const asConfiguration =
   (path: string) =>
-  (error: Config.ConfigError | ConfigurationError): ConfigurationError =>
-    error instanceof ConfigurationError
-      ? error
-      : new ConfigurationError({
-          message: `${path}: ${error.cause.message}`,
-          issues: [`${path}: ${error.cause.message}`]
-        })
+  (error: BuildError): ConfigurationError => {
+    if (error instanceof ConfigurationError) return error
+    const message = `${path}: ${messageOf(error)}`
+    return new ConfigurationError({ message, issues: [message] })
+  }
 
 const at =
   (path: string) =>
-  <A, R>(
-    effect: Effect.Effect<A, Config.ConfigError | ConfigurationError, R>
-  ): Effect.Effect<A, ConfigurationError, R> =>
+  <A, R>(effect: Effect.Effect<A, BuildError, R>): Effect.Effect<A, ConfigurationError, R> =>
     Effect.mapError(effect, asConfiguration(path))
+
+// --- stores -------------------------------------------------------------------------------------------------------
+
+/** What several gateways share; each is `undefined` where this one keeps it to itself. */
+interface Shared {
+  readonly redis: RedisStores.Stores | undefined
+  readonly budgets: BudgetStore.BudgetStoreService | undefined
+}
+
+const storesOf = ({ stores }: GatewayConfig) =>
+  Effect.gen(function* () {
+    const prefix = stores?.prefix === undefined ? {} : { prefix: stores.prefix }
+    const redis = stores?.redis === undefined ? undefined : yield* secretOf(stores.redis, "stores.redis")
+    const postgres = stores?.postgres === undefined ? undefined : yield* secretOf(stores.postgres, "stores.postgres")
+    return {
+      redis: redis === undefined ? undefined : yield* at("stores.redis")(RedisStores.make({ url: redis, ...prefix })),
+      budgets: postgres === undefined ? undefined : yield* at("stores.postgres")(budgetsOn(postgres))
+    }
+  })
+
+const budgetsOn = (url: Redacted.Redacted<string>) =>
+  Effect.map(
+    Layer.build(SqlBudgetStore.layer.pipe(Layer.provide(Postgres.layer({ url })))),
+    Context.get(BudgetStore.BudgetStore)
+  )
 
 // --- providers ----------------------------------------------------------------------------------------------------
 
@@ -131,8 +164,18 @@ interface Stateful {
   readonly bulkhead: Bulkhead.BulkheadService
 }
 
+const breakerOf = (options: BreakerOptions, redis: Shared["redis"]) =>
+  redis === undefined
+    ? CircuitBreaker.make(options)
+    : Effect.provideService(CircuitBreaker.makeShared(options), BreakerStore.BreakerStore, redis.breaker)
+
+const quotaOf = (options: TokenQuota.Options, redis: Shared["redis"]) =>
+  redis === undefined
+    ? TokenQuota.make(options)
+    : Effect.provideService(TokenQuota.makeShared(options), QuotaStore.QuotaStore, redis.quota)
+
 /** The policies with a state of their own: those of the defaults, but for what a route sets itself. */
-const statefulOf = (policy: Policy, inherited: Stateful | undefined) =>
+const statefulOf = (policy: Policy, inherited: Stateful | undefined, redis: Shared["redis"]) =>
   Effect.gen(function* () {
     const { breaker, bulkhead, quota } = policy
     const { maxWait: quotaWait = "2s", ...limits } = quota === false || quota === undefined ? {} : quota
@@ -143,13 +186,13 @@ const statefulOf = (policy: Policy, inherited: Stateful | undefined) =>
           ? inherited.breaker
           : breaker === false
             ? CircuitBreaker.noop
-            : yield* CircuitBreaker.make(breaker === undefined ? {} : breakerOptions(breaker)),
+            : yield* breakerOf(breaker === undefined ? {} : breakerOptions(breaker), redis),
       quota:
         quota === undefined && inherited !== undefined
           ? inherited.quota
           : quota === false
             ? TokenQuota.noop
-            : yield* TokenQuota.make({ ...limits, maxWait: duration(quotaWait) }),
+            : yield* quotaOf({ ...limits, maxWait: duration(quotaWait) }, redis),
       bulkhead:
         bulkhead === undefined && inherited !== undefined
           ? inherited.bulkhead
@@ -195,13 +238,17 @@ const pricesOf = (config: GatewayConfig): Layer.Layer<Pricing.Pricing, Config.Co
   })
 }
 
-const partsOf = (config: GatewayConfig, registry: LLMProvider.Registry) =>
+const budgetOf = ({ budgets }: GatewayConfig, shared: Shared) => {
+  if (budgets === undefined) return Effect.succeed(Budget.noop)
+  const budget = Budget.make({ limits: budgets })
+  return shared.budgets === undefined ? budget : Effect.provideService(budget, BudgetStore.BudgetStore, shared.budgets)
+}
+
+const partsOf = (config: GatewayConfig, registry: LLMProvider.Registry, shared: Shared) =>
   Effect.gen(function* () {
     const pricing = yield* at("prices")(Layer.build(pricesOf(config)))
-    const cache = yield* at("cache")(cacheOf(config))
-    const limits = config.budgets
-    const budget =
-      limits === undefined ? Budget.noop : yield* at("budgets")(Effect.provide(Budget.make({ limits }), pricing))
+    const cache = yield* at("cache")(cacheOf(config, shared.redis))
+    const budget = yield* at("budgets")(Effect.provide(budgetOf(config, shared), pricing))
     const base = Context.merge(yield* Layer.build(LLM.layerNoPolicies), pricing).pipe(
       Context.add(LLMProvider.Providers, registry),
       Context.add(ResponseCache.ResponseCache, cache),
@@ -210,13 +257,12 @@ const partsOf = (config: GatewayConfig, registry: LLMProvider.Registry) =>
     return { cache, budget, base }
   })
 
-const cacheOf = (config: GatewayConfig) => {
-  const { cache } = config
+const cacheOf = ({ cache }: GatewayConfig, redis: Shared["redis"]) => {
   if (cache === undefined) return Effect.succeed(ResponseCache.noop)
-  return ResponseCache.make({
-    ...(cache.ttl === undefined ? {} : { ttl: duration(cache.ttl) }),
-    ...(cache.maxBytes === undefined ? {} : { maxBytes: cache.maxBytes })
-  })
+  const ttl = cache.ttl === undefined ? {} : { ttl: duration(cache.ttl) }
+  if (redis !== undefined)
+    return Effect.provideService(ResponseCache.makeShared(ttl), CacheStore.CacheStore, redis.cache)
+  return ResponseCache.make({ ...ttl, ...(cache.maxBytes === undefined ? {} : { maxBytes: cache.maxBytes }) })
 }
 
 // --- names --------------------------------------------------------------------------------------------------------
@@ -275,7 +321,7 @@ const routesOf = (
     const write = canonical(config)
     for (const [name, route] of Object.entries(config.routes ?? {})) {
       const path = `routes.${name}`
-      const stateful = yield* at(path)(statefulOf(route, inherited))
+      const stateful = yield* at(path)(statefulOf(route, inherited, undefined))
       if (stateful.breaker !== inherited.breaker) breakers.set(name, stateful.breaker)
       const targets = route.targets.map((each) => write(targetOf(each)) ?? targetOf(each))
       const llm = yield* at(path)(serviceOf(parts, optionsOf({ ...config.defaults, ...route }, targets), stateful))
@@ -285,17 +331,18 @@ const routesOf = (
     return routes
   })
 
-const limiterOf = (config: GatewayConfig) => {
+const limiterOf = (config: GatewayConfig, redis: Shared["redis"]) => {
   if (config.tiers === undefined) return Effect.succeed(undefined)
   const plans: Record<string, ReadonlyArray<RateLimiter.WindowOptions>> = {}
   for (const [name, windows] of Object.entries(config.tiers)) {
     plans[name] = windows.map(({ limit, window }) => ({ limit, window: duration(window) }))
   }
-  return RateLimiter.make({
+  const limiter = RateLimiter.make({
     name: "gateway",
     plans,
     ...(config.defaultTier === undefined ? {} : { defaultPlan: config.defaultTier })
   })
+  return redis === undefined ? limiter : Effect.provideService(limiter, LimiterStore.LimiterStore, redis.limiter)
 }
 
 /** Builds everything, or says what is wrong with it. The scope closes connections and timers. */
@@ -310,8 +357,9 @@ export const build = (config: GatewayConfig): Effect.Effect<Engine, Configuratio
       )
     )
     const registry = yield* Effect.provide(registryOf(config), client)
-    const parts = yield* partsOf(config, registry)
-    const defaults = yield* at("defaults")(statefulOf(config.defaults ?? {}, undefined))
+    const shared = yield* storesOf(config)
+    const parts = yield* partsOf(config, registry, shared)
+    const defaults = yield* at("defaults")(statefulOf(config.defaults ?? {}, undefined, shared.redis))
     const breakers = new Map([["default", defaults.breaker]])
     // Calls always name their target, so that the one of the Layer is never asked.
     const anyTarget = `${registry.all[0]!.name}/default`
@@ -338,7 +386,7 @@ export const build = (config: GatewayConfig): Effect.Effect<Engine, Configuratio
       bulkhead: defaults.bulkhead,
       cache: parts.cache,
       budget: parts.budget,
-      limiter: yield* at("tiers")(limiterOf(config)),
+      limiter: yield* at("tiers")(limiterOf(config, shared.redis)),
       auth: yield* Authenticator.make(config.auth),
       http: Context.get(client, HttpClient.HttpClient)
     }

@@ -210,6 +210,14 @@ export const GatewayConfig = Schema.Struct({
     })
   ),
   budgets: Schema.optionalKey(Schema.Array(BudgetLimit).check(Schema.isMinLength(1))),
+  /** What several gateways share: limits, circuits, quotas and the cache on Redis, budgets on PostgreSQL. */
+  stores: Schema.optionalKey(
+    Schema.Struct({
+      redis: Schema.optionalKey(Secret),
+      postgres: Schema.optionalKey(Secret),
+      prefix: Schema.optionalKey(Text)
+    })
+  ),
   auth: Schema.optionalKey(Auth),
   tiers: Schema.optionalKey(Schema.Record(Name, Schema.Array(Window).check(Schema.isMinLength(1)))),
   defaultTier: Schema.optionalKey(Text),

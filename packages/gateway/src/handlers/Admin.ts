@@ -8,7 +8,7 @@ import { defined, maybeText, reading, text } from "../internal/Fields.ts"
 import { isProblem, type Problem, problem, wrong } from "../internal/Problem.ts"
 import { providersOf } from "./Health.ts"
 
-const secretNames = new Set(["apiKey", "secret", "hash", "headers"])
+const secretNames = new Set(["apiKey", "secret", "hash", "redis", "postgres"])
 
 /** A copy without secrets: names of variables stay, values go. */
 export const masked = (value: unknown, name = ""): unknown => {
@@ -17,7 +17,7 @@ export const masked = (value: unknown, name = ""): unknown => {
     return Object.fromEntries(
       Object.entries(value).map(([key, each]) => [
         key,
-        masked(each, secretNames.has(key) ? key : name === "apiKey" && key === "env" ? "" : name)
+        masked(each, secretNames.has(key) ? key : secretNames.has(name) && key === "env" ? "" : name)
       ])
     )
   }

@@ -10,7 +10,7 @@ import type { ClientGone, Exchange } from "../internal/Exchange.ts"
 import { isProblem, type Problem, problem } from "../internal/Problem.ts"
 import { choose, type Chosen } from "../internal/Targets.ts"
 import type { Asked } from "../wire/Asked.ts"
-import { costOf, failuresOf, headerText } from "../wire/Finished.ts"
+import { costOf, dollars, failuresOf, headerText } from "../wire/Finished.ts"
 import type { Naming } from "../wire/openai/Encode.ts"
 
 export type HandlerError = Problem | LLMError.LLMError | ClientGone
@@ -63,6 +63,22 @@ const naming = (exchange: Exchange): Effect.Effect<Naming> =>
     created: Math.floor(nowMs / 1_000)
   }))
 
+/** What is left of the tightest budget that the call draws on. Said of whole answers: a stream is not paid yet. */
+const remaining = (exchange: Exchange, call: Call.GenerateOptions, target: string): Effect.Effect<void> => {
+  const { engine, principal } = exchange
+  if (engine.config.budgets === undefined) return Effect.void
+  const context = { tenant: principal!.tenant, ...call.context }
+  return Effect.match(engine.budget.snapshot(context, [target]), {
+    onFailure: () => {},
+    onSuccess: (accounts) => {
+      const left = accounts.flatMap((account) => (account.remaining === undefined ? [] : [account.remaining]))
+      if (left.length === 0) return
+      const least = left.reduce((a, b) => (b < a ? b : a))
+      exchange.set({ "x-breakwater-budget-remaining": dollars(least) })
+    }
+  })
+}
+
 const answerWhole = (
   exchange: Exchange,
   chosen: Chosen,
@@ -73,6 +89,7 @@ const answerWhole = (
     const failures: Array<string> = []
     return noting(chosen.llm.generate(call), failures).pipe(
       Effect.tapError(() => Effect.sync(() => failed(exchange, failures))),
+      Effect.tap((answer) => remaining(exchange, call, answer.target)),
       Effect.flatMap((answer) =>
         Effect.map(naming(exchange), (names) => {
           provenance(exchange, answer)

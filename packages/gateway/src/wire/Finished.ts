@@ -13,14 +13,16 @@ export const failuresOf = (attempts: ReadonlyArray<Call.AttemptRecord>): Readonl
     .filter((attempt) => attempt.error !== undefined)
     .map((attempt) => headerText(`${attempt.target.replace(/[,=]/g, "?")}=${attempt.error!._tag}`))
 
-const digits = (nanos: bigint): string => {
+/** Nano-dollars as dollars. */
+export const dollars = (nanos: bigint): string => {
+  if (nanos < 0n) return `-${dollars(-nanos)}`
   const text = nanos.toString().padStart(10, "0")
   return `${text.slice(0, -9)}.${text.slice(-9)}`.replace(/\.?0+$/, "") || "0"
 }
 
 /** What a call cost, in dollars, where it is known. */
 export const costOf = (cost: Call.CallCost | undefined): string | undefined =>
-  cost === undefined || cost.unknownAttempts > 0 ? undefined : digits(cost.nanoDollars)
+  cost === undefined || cost.unknownAttempts > 0 ? undefined : dollars(cost.nanoDollars)
 
 /** What a streamed answer says of itself in its last chunk, since its headers are long gone. */
 export const provenanceOf = (part: Call.CompletePart): Record<string, unknown> => {
