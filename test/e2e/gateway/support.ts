@@ -11,7 +11,7 @@ export interface Stage {
 }
 
 /** Policies that do not wait for long. */
-export const quick = {
+const quick = {
   backoff: { base: "20ms", cap: "100ms" },
   timeouts: { firstToken: "400ms", idle: "400ms", attempt: "3s", total: "20s" }
 }

@@ -12,7 +12,7 @@ import { model, models } from "../handlers/Models.ts"
 import { openApi } from "../handlers/OpenApi.ts"
 import type { Exchange } from "../internal/Exchange.ts"
 
-export type Handler = (exchange: Exchange) => Effect.Effect<void, HandlerError>
+type Handler = (exchange: Exchange) => Effect.Effect<void, HandlerError>
 
 export interface Route {
   readonly method: "GET" | "POST"

@@ -1,7 +1,7 @@
 /** The server's own limits, with their defaults in one place. */
 import { type GatewayConfig, millisOf } from "./Schema.ts"
 
-export const defaults = {
+const defaults = {
   bodyBytes: 20 * 1024 * 1024,
   headerBytes: 16 * 1024,
   depth: 64,

@@ -6,7 +6,7 @@ import type { Engine } from "../config/Build.ts"
 import type { Exchange } from "../internal/Exchange.ts"
 
 /** A provider as it was seen last. `reachable` is `null` where the address is the provider's own, and not asked. */
-export interface ProviderHealth {
+interface ProviderHealth {
   readonly reachable: boolean | null
   readonly tookMs?: number
 }

@@ -53,7 +53,7 @@ const operation = ({ method, path, scope, summary }: Route) => ({
 })
 
 /** The description of a table of routes. */
-export const describe = (routes: ReadonlyArray<Route>): object => {
+const describe = (routes: ReadonlyArray<Route>): object => {
   const paths: Record<string, Record<string, unknown>> = {}
   for (const route of routes) (paths[route.path] ??= {})[route.method.toLowerCase()] = operation(route)
   return {

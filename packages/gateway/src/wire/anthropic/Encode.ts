@@ -83,7 +83,7 @@ export const encodeMessage = (answer: Call.LLMResponse, naming: Naming): string 
 }
 
 /** One event of a stream. */
-export const event = (type: string, fields: object): string =>
+const event = (type: string, fields: object): string =>
   `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
 
 /** Encodes one streamed answer, part by part: a state machine without I/O. */
