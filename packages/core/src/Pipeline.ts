@@ -248,13 +248,6 @@ const begin = (
     provider: first.provider.name,
     model: first.model
   })
-  observer?.emit({
-    type: "request-started",
-    requestId: resolved.requestId,
-    operation,
-    targets: resolved.targets.map((target) => target.id),
-    maxAttempts: resolved.maxAttempts
-  })
   const { context } = assembled
   // An embedding has no conversation to drop anything of.
   const fitting = context === undefined || operation === "embed"
@@ -316,6 +309,35 @@ const observeEnd = (
         ...(answer.finishReason === undefined ? undefined : { finishReason: answer.finishReason })
       }
     })
+  })
+}
+
+const observeStart = (observer: CallObserver, { options }: Run): void =>
+  observer.emit({
+    type: "request-started",
+    requestId: options.requestId,
+    operation: options.operation,
+    targets: options.targets.map((target) => target.id),
+    maxAttempts: options.rules.maxAttempts
+  })
+
+/** The observer around a call. The start is told inside of what tells the end: no interruption comes between them. */
+const observed = <A>(
+  run: Run,
+  effect: Effect.Effect<A, LLMError>,
+  answerOf: (value: A) => Answer
+): Effect.Effect<A, LLMError> => {
+  const observer = run.options.observer
+  if (observer === undefined) return effect
+  let told = false
+  const started = Effect.suspend(() => {
+    told = true
+    observeStart(observer, run)
+    return effect
+  })
+  return Effect.onExitPrimitive(started, (exit) => {
+    if (told) observeEnd(observer, run, exit, Exit.isSuccess(exit) ? answerOf(exit.value) : undefined)
+    return undefined
   })
 }
 
@@ -382,11 +404,7 @@ const around = (
   // Cache and budget see what the first target would get.
   const { fitting } = run.options
   const cached = fitting === undefined ? paid(request) : Effect.flatMap(fitting.first(request), paid)
-  const observer = run.options.observer
-  return observer === undefined ? cached : Effect.onExitPrimitive(cached, (exit) => {
-    observeEnd(observer, run, exit, Exit.isSuccess(exit) ? answerOf(exit.value) : undefined)
-    return undefined
-  })
+  return observed(run, cached, answerOf)
 }
 
 const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLMStreamPart, LLMError> =>
@@ -422,11 +440,17 @@ const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLM
     const { fitting } = run.options
     const cached = fitting === undefined ? paid(first) : Stream.unwrap(Effect.map(fitting.first(first), paid))
     const observer = run.options.observer
-    return Effect.succeed(
-      observer === undefined
-        ? cached
-        : Stream.onExit(cached, (exit) => Effect.sync(() => observeEnd(observer, run, exit, answer)))
-    )
+    if (observer === undefined) return Effect.succeed(cached)
+    let told = false
+    const started = Stream.suspend(() => {
+      told = true
+      observeStart(observer, run)
+      return cached
+    })
+    return Effect.succeed(Stream.onExit(started, (exit) =>
+      Effect.sync(() => {
+        if (told) observeEnd(observer, run, exit, answer)
+      })))
   }))
 
 const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<EmbedResponse, LLMError> =>
@@ -456,11 +480,7 @@ const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<Embed
     const budgeted = assembled.reserve === undefined
       ? planned
       : withBudget(assembled.reserve, run, requestFor(run.options.targets[0]!), planned)
-    const observer = run.options.observer
-    return observer === undefined ? budgeted : Effect.onExitPrimitive(budgeted, (exit) => {
-      observeEnd(observer, run, exit, Exit.isSuccess(exit) ? { model: exit.value.model } : undefined)
-      return undefined
-    })
+    return observed(run, budgeted, ({ model }) => ({ model }))
   })
 
 // --- describe -----------------------------------------------------------------------------------------------------

@@ -66,30 +66,39 @@ export const totalTimeout = (run: Run, active: ActiveAttempt, limitMs: number): 
     })
 
 /**
- * Runs a call that answers as a whole. Whatever its end, the attempt is settled and recorded before the effect
- * ends.
+ * Runs a call that answers as a whole. Whatever its end, the attempt is settled and recorded before the effect ends: it
+ * is begun inside of what ends it, so that no interruption comes between the two.
  */
 export const runAttempt = <A extends { readonly usage: Usage; readonly model?: string }>(
   run: Run,
-  active: ActiveAttempt,
-  send: () => Effect.Effect<A, AttemptError>
+  begin: () => ActiveAttempt,
+  send: (active: ActiveAttempt) => Effect.Effect<A, AttemptError>
 ): Effect.Effect<A, AttemptError> => {
-  const bounded = Effect.suspend(() => {
-    const limitMs = attemptLimitMs(run, active, "whole")
-    if (limitMs <= 0) return Effect.fail(run.deadlineExceeded())
-    active.sent = true
-    const traced = active.observer === undefined ? send() : active.observer.within(send())
-    return timeLimit(traced, limitMs, () => Effect.fail(totalTimeout(run, active, limitMs)))
+  let begun: ActiveAttempt | undefined
+  const attempt = Effect.suspend(() => {
+    const active = begun = begin()
+    return run.options.settings.admits.length === 0
+      ? bounded(run, active, send)
+      : Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(admit(run, active), () => restore(Effect.suspend(() => bounded(run, active, send))))
+      )
   })
-  const admitted = run.options.settings.admits.length === 0
-    ? bounded
-    : Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(admit(run, active), () => restore(bounded))
-    )
-  return Effect.onExitPrimitive(admitted, (exit) => {
-    endWhole(run, active, exit)
+  return Effect.onExitPrimitive(attempt, (exit) => {
+    if (begun !== undefined) endWhole(run, begun, exit)
     return undefined
   })
+}
+
+const bounded = <A>(
+  run: Run,
+  active: ActiveAttempt,
+  send: (active: ActiveAttempt) => Effect.Effect<A, AttemptError>
+): Effect.Effect<A, AttemptError> => {
+  const limitMs = attemptLimitMs(run, active, "whole")
+  if (limitMs <= 0) return Effect.fail(run.deadlineExceeded())
+  active.sent = true
+  const traced = active.observer === undefined ? send(active) : active.observer.within(send(active))
+  return timeLimit(traced, limitMs, () => Effect.fail(totalTimeout(run, active, limitMs)))
 }
 
 /** What is told of an answer. */

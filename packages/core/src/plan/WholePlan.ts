@@ -9,7 +9,7 @@ import type { AttemptError, LLMError } from "../errors/LLMError.ts"
 import type { Provider } from "../LLMProvider.ts"
 import { errorOf, runAttempt } from "./AttemptRun.ts"
 import { raceHedged } from "./raceHedged.ts"
-import type { PlanTarget, Run } from "./Run.ts"
+import type { ActiveAttempt, PlanTarget, Run } from "./Run.ts"
 
 interface Answered<A> {
   readonly value: A
@@ -32,14 +32,17 @@ export const runWhole = <
   /** One attempt, which fails with its error in its place in the call. */
   const single = (index: number, hedge: boolean): Effect.Effect<Answered<A>, AttemptError> => {
     const target = run.options.targets[index]!
-    const request = requestFor(target)
-    const active = run.begin(index, request, hedge)
-    return Effect.matchCauseEffect(runAttempt(run, active, () => send(target.provider, active.call.request as Request)), {
+    let active: ActiveAttempt | undefined
+    const begin = () => (active = run.begin(index, requestFor(target), hedge))
+    const attempt = runAttempt(run, begin, ({ call }) => send(target.provider, call.request as Request))
+    return Effect.matchCauseEffect(attempt, {
       onSuccess: (value) => Effect.succeed({ value, target }),
       onFailure: (cause) => {
         const error = errorOf(cause)
         failed = index
-        return error === undefined ? Effect.failCause(cause as never) : Effect.fail(run.located(active, error))
+        return error === undefined || active === undefined
+          ? Effect.failCause(cause as never)
+          : Effect.fail(run.located(active, error))
       }
     })
   }
