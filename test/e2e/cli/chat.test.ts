@@ -112,7 +112,9 @@ describe("breakwater chat --json", () => {
       text: goodAnswer("Hello"),
       model: expect.stringContaining("error-500-once"),
       target: "openai-compatible/error-500-once",
-      usage: expect.objectContaining({ inputTokens: expect.any(Number), outputTokens: expect.any(Number) })
+      usage: expect.objectContaining({ inputTokens: expect.any(Number), outputTokens: expect.any(Number) }),
+      cost: null,
+      cached: null
     })
     expect(attempts).toEqual([
       {

@@ -1,5 +1,5 @@
 /** What the policies did, a line each. */
-import type { Event } from "@breakwater/core"
+import { type Event, Money } from "@breakwater/core"
 import { oneLine, type Style } from "./Style.ts"
 import { time } from "./Time.ts"
 
@@ -42,6 +42,16 @@ export const eventLine = (event: Event.PolicyEvent, style: Style): string | unde
       return style.yellow(`nothing is sent to ${event.key} for ${time(event.pauseMs)}`)
     case "limit-waited":
       return style.yellow(`waited ${time(event.waitedMs)} for the limit ${event.limiter}`)
+    case "cache-hit":
+      return style.green(`answered from the cache (${event.cached.source})`)
+    case "budget-threshold":
+      return style.yellow(`${Money.format(event.spent)} of the budget of ${Money.format(event.limit)} is spent`)
+    case "budget-rejected":
+      return style.yellow(`the call may cost ${Money.format(event.needed)}, which the budget does not have`)
+    case "budget-unpriced":
+      return style.yellow(`${event.target} has no price: what it costs is not counted`)
+    case "ledger-records-lost":
+      return style.yellow("records of the ledger were lost")
     case "request-finished":
       return style.dim(
         `${event.outcome === "success" ? "answered" : event.outcome === "failure" ? "not answered" : "interrupted"} ` +

@@ -1,0 +1,188 @@
+/** What was spent, as a table with bars, as JSON and as CSV. */
+import { type Ledger, Money } from "@breakwater/core"
+import { oneLine, type Style } from "./Style.ts"
+import { table } from "./Table.ts"
+import { wrap } from "./Wrap.ts"
+
+/** What there is to show. */
+export interface Found {
+  readonly by: string
+  readonly fromMs: number
+  readonly toMs: number
+  readonly timeZone: string
+  readonly groups: ReadonlyArray<Ledger.LedgerGroup>
+  /** `undefined` where nothing was recorded in this time. */
+  readonly total: Ledger.LedgerGroup | undefined
+  readonly forecast: Ledger.Forecast
+  readonly recommendations: ReadonlyArray<Ledger.Recommendation>
+}
+
+const dayOf = (ms: number, timeZone: string): string =>
+  // The Swedish form of a date is that of ISO 8601.
+  new Date(ms).toLocaleDateString("sv-SE", { timeZone })
+
+const nameOf = (group: Ledger.LedgerGroup, { timeZone }: Found): string =>
+  group.startMs === undefined ? (Object.values(group.by)[0] ?? "") : dayOf(group.startMs, timeZone)
+
+/** Dollars for a reader: to the cent above ten, with what tells small amounts apart below. */
+const dollars = (amount: Money.NanoDollars): string => {
+  const places = amount >= 10_000_000_000n ? 2 : amount >= 1_000_000n ? 4 : 9
+  const unit = 10n ** BigInt(9 - places)
+  const text = Money.format(Money.divide(amount, unit) * unit)
+  const [whole, fraction = ""] = text.split(".")
+  return `${whole}.${fraction.padEnd(places === 9 ? 2 : places, "0")}`
+}
+
+const count = (value: number): string => value.toLocaleString("en-US")
+
+const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
+
+/** A bar of so many columns, to an eighth of one; what is above nothing shows. */
+export const bar = (share: number, columns: number): string => {
+  const parts = Math.max(share > 0 ? 1 : 0, Math.round(Math.min(1, Math.max(0, share)) * columns * 8))
+  return "█".repeat(Math.floor(parts / 8)) + eighths[parts % 8]!
+}
+
+const barColumns = 20
+
+/** By what the bars are long: by cost, or by tokens where nothing has a cost. */
+const weightOf = (total: Ledger.LedgerTotals) =>
+  total.costNanos > 0n
+    ? (group: Ledger.LedgerTotals) => Number(group.costNanos)
+    : (group: Ledger.LedgerTotals) => group.inputTokens + group.outputTokens
+
+const costText = ({ costNanos, records, unpriced }: Ledger.LedgerTotals): string =>
+  unpriced === records ? "unknown" : dollars(costNanos)
+
+const spendingTable = (found: Found, total: Ledger.LedgerGroup, style: Style): string => {
+  const weight = weightOf(total)
+  const whole = weight(total)
+  const longest = Math.max(1, ...found.groups.map(weight))
+  const cells = (group: Ledger.LedgerGroup) => [
+    count(group.records),
+    count(group.inputTokens),
+    count(group.outputTokens),
+    costText(group)
+  ]
+  const rows = found.groups.map((group) => {
+    const share = whole === 0 ? 0 : (100 * weight(group)) / whole
+    const name = oneLine(nameOf(group, found), 40)
+    return [
+      name === "" ? style.dim("(none)") : name,
+      ...cells(group),
+      `${share.toFixed(1)} %`,
+      style.cyan(bar(weight(group) / longest, barColumns))
+    ]
+  })
+  const head = [found.by, "attempts", "tokens in", "tokens out", "cost", "share", ""]
+  const all = [head.map(style.bold), ...rows, ["total", ...cells(total)].map(style.bold)]
+  return table(all, { indent: "  ", right: [1, 2, 3, 4, 5] })
+}
+
+const forecastText = ({ days, expected, high, low, method, spent }: Ledger.Forecast): string => {
+  const range = high === undefined ? "" : `, four times out of five between ${dollars(low)} and ${dollars(high)}`
+  const basis = method === "pace" ? "by its pace so far" : `by ${days} full ${days === 1 ? "day" : "days"}`
+  return `${dollars(spent)} so far; ${dollars(expected)} at its end${range} (${basis})`
+}
+
+const section = (title: string, lines: ReadonlyArray<string>, style: Style, width: number): string =>
+  `\n${style.bold(title)}\n${lines.flatMap((line) => wrap(line, width - 4).map((each, i) => `${i === 0 ? "  " : "    "}${each}`)).join("\n")}\n`
+
+const recommendationText = ({ evidence, reservedLess, rule, saving, target, use }: Ledger.Recommendation): string => {
+  const worth =
+    saving > 0n
+      ? `saves ${dollars(saving)}`
+      : reservedLess === undefined
+        ? ""
+        : `reserves ${dollars(reservedLess)} less for each call`
+  return oneLine(
+    `${rule}${use === undefined ? "" : ` ${use}`} for ${target}${worth === "" ? "" : `: ${worth}`}. ${evidence}`
+  )
+}
+
+/** For a terminal. */
+export const textOf = (found: Found, style: Style, width: number): string => {
+  const { forecast, recommendations, timeZone, total } = found
+  const span = `${dayOf(found.fromMs, timeZone)} to ${dayOf(found.toMs - 1, timeZone)}`
+  if (total === undefined) return `Nothing was recorded from ${span}.\n`
+  const partly =
+    total.unpriced === 0
+      ? ""
+      : `  ${style.yellow(`the cost of ${count(total.unpriced)} of ${count(total.records)} attempts is not known`)}\n`
+  const month = dayOf(forecast.startMs, timeZone).slice(0, 7)
+  return (
+    `${style.bold(`Spent from ${span}`)}\n${spendingTable(found, total, style)}\n${partly}` +
+    section(`The month ${month}`, [forecastText(forecast)], style, width) +
+    (recommendations.length === 0
+      ? ""
+      : section("What need not be spent", recommendations.map(recommendationText), style, width))
+  )
+}
+
+const totalsJson = (group: Ledger.LedgerTotals) => ({
+  attempts: group.records,
+  inputTokens: group.inputTokens,
+  outputTokens: group.outputTokens,
+  cachedInputTokens: group.cachedInputTokens,
+  cacheWriteTokens: group.cacheWriteTokens,
+  reasoningTokens: group.reasoningTokens,
+  cost: Money.toDecimal(group.costNanos),
+  unpriced: group.unpriced
+})
+
+const nothing: Ledger.LedgerTotals = {
+  records: 0,
+  inputTokens: 0,
+  outputTokens: 0,
+  cachedInputTokens: 0,
+  cacheWriteTokens: 0,
+  reasoningTokens: 0,
+  costNanos: 0n,
+  unpriced: 0,
+  tookMs: 0
+}
+
+const instant = (ms: number): string => new Date(ms).toISOString()
+
+/** For a program: amounts are dollars in decimal texts, exact to the nano-dollar. */
+export const jsonOf = (found: Found | undefined, by: string): object => {
+  if (found === undefined) {
+    return { by, from: null, to: null, groups: [], total: totalsJson(nothing), forecast: null, recommendations: [] }
+  }
+  const { forecast } = found
+  return {
+    by,
+    from: instant(found.fromMs),
+    to: instant(found.toMs),
+    groups: found.groups.map((group) => ({ value: nameOf(group, found), ...totalsJson(group) })),
+    total: totalsJson(found.total ?? nothing),
+    forecast: {
+      from: instant(forecast.startMs),
+      to: instant(forecast.endMs),
+      spent: Money.toDecimal(forecast.spent),
+      expected: Money.toDecimal(forecast.expected),
+      low: Money.toDecimal(forecast.low),
+      high: forecast.high === undefined ? null : Money.toDecimal(forecast.high),
+      days: forecast.days,
+      method: forecast.method
+    },
+    recommendations: found.recommendations.map(({ reservedLess, saving, ...rest }) => ({
+      ...rest,
+      saving: Money.toDecimal(saving),
+      ...(reservedLess === undefined ? {} : { reservedLess: Money.toDecimal(reservedLess) })
+    }))
+  }
+}
+
+/** A field of CSV by RFC 4180. */
+const field = (value: string | number): string => {
+  const text = String(value)
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}
+
+/** For a spreadsheet: a header and a line for each group. */
+export const csvOf = (found: Found | undefined, by: string): string => {
+  const rows = (found?.groups ?? []).map((group) => [nameOf(group, found!), ...Object.values(totalsJson(group))])
+  const lines = [[by, ...Object.keys(totalsJson(nothing))], ...rows]
+  return lines.map((line) => `${line.map(field).join(",")}\n`).join("")
+}
