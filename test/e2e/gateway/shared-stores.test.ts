@@ -3,6 +3,7 @@ import { ApiKeys, Gateway } from "@breakwater/gateway"
 import { Upstream } from "@breakwater/testing"
 import * as Effect from "effect/Effect"
 import { assert, describe, it } from "@effect/vitest"
+import { startPostgres } from "../../support/postgres.ts"
 import { noRedis, startRedis } from "../../support/redis.ts"
 import { chat, configOf, eventually, post, promised } from "./support.ts"
 
@@ -92,5 +93,49 @@ describe.skipIf(noRedis)("two gateways on one Redis", () => {
         }
       }).pipe(Effect.scoped),
     20_000
+  )
+})
+
+describe("two gateways on one PostgreSQL", () => {
+  it.live(
+    "keep one budget, and still answer when it has crashed",
+    (context) =>
+      Effect.gen(function* () {
+        const postgres = yield* Effect.acquireRelease(promised(startPostgres), (server) =>
+          typeof server === "string" ? Effect.void : Effect.promise(() => server.stop())
+        )
+        // Says why there is none.
+        if (typeof postgres === "string") return context.skip(postgres)
+        const url = yield* promised(() => postgres.database())
+        const upstream = yield* Upstream.make()
+        const config = configOf(upstream.url, upstream.url, {
+          stores: { postgres: url },
+          prices: { overrides: { "first/good": { input: "1000", output: "1000" } } },
+          budgets: [{ scope: "global", period: "day", limit: "1" }],
+          defaults: { retries: 0 }
+        })
+        const left = yield* Gateway.make(config)
+        const right = yield* Gateway.make(config)
+        const ask = (gateway: Gateway.Gateway) =>
+          Effect.gen(function* () {
+            const response = yield* post(`${gateway.url}/v1/chat/completions`, chat("first/good", { max_tokens: 60 }))
+            yield* promised(() => response.text())
+            return { status: response.status, cost: Number(response.headers.get("x-breakwater-cost") ?? 0) }
+          })
+        const answers = yield* Effect.forEach(
+          Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? left : right)),
+          ask,
+          { concurrency: 6 }
+        )
+        const spent = answers.reduce((sum, { cost }) => sum + cost, 0)
+        assert.isTrue(answers.some(({ status }) => status === 429))
+        assert.isTrue(answers.every(({ status }) => status === 200 || status === 429))
+        assert.isAtMost(spent, 1)
+        assert.isAbove(spent, 0.5)
+        yield* promised(() => postgres.crash())
+        const { status } = yield* ask(left)
+        assert.include([200, 429, 503], status)
+      }).pipe(Effect.scoped),
+    90_000
   )
 })
