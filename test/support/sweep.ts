@@ -10,14 +10,14 @@ import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 
 /** A clock in virtual time that goes on by itself whenever nothing else is to do, and counts who sleeps. */
-export interface EagerClock extends ClockModule.Clock {
+interface EagerClock extends ClockModule.Clock {
   /** Sleeps under way: anything but 0 after the end is a leaked timer. */
   readonly sleeping: () => number
   /** Wakes nobody any more. Called at the end, so that a leaked timer stays to be seen. */
   readonly stop: () => void
 }
 
-export const eagerClock = (): EagerClock => {
+const eagerClock = (): EagerClock => {
   let nowMs = 0
   let pumping = false
   let stopped = false

@@ -1,5 +1,5 @@
 /** What the types promise: a policy that is forgotten, an error that is not handled, is a compile error. */
-import { CircuitBreaker, LLM, LLMError, LLMProvider, type Pipeline, Retry } from "@breakwater/core"
+import { CircuitBreaker, LLM, type LLMError, LLMProvider, type Pipeline, Retry } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"

@@ -6,7 +6,7 @@ import type * as Scope from "effect/Scope"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 
-export interface Recorded {
+interface Recorded {
   readonly method: string
   readonly url: string
   readonly headers: http.IncomingHttpHeaders

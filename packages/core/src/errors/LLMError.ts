@@ -191,7 +191,8 @@ export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>
   /** `JSON.stringify` has no form for the amounts, and must not throw where an error is logged. */
   override toJSON(): object {
     const { limit, message, needed, reserved, spent } = this
-    return { ...this, message, limit: `${limit}`, spent: `${spent}`, reserved: `${reserved}`, needed: `${needed}` }
+    const amounts = { limit: `${limit}`, spent: `${spent}`, reserved: `${reserved}`, needed: `${needed}` }
+    return Object.assign({}, this, { message }, amounts)
   }
 }
 

@@ -9,7 +9,7 @@ import type { Message, MessagePart } from "../domain/Message.ts"
 /** Messages by their index, in order. */
 export type Indices = ReadonlyArray<number>
 
-export interface Turn {
+interface Turn {
   /** What the turn begins with: the user's messages. */
   readonly head: Indices
   /** What followed, oldest first. */

@@ -7,7 +7,7 @@
  * exact for repeated letters, and elsewhere at most a token or two off for each cut.
  */
 
-export const longest = 2_000
+const longest = 2_000
 
 const kinds = { mixed: 0, letter: 1, space: 2, punctuation: 3, digit: 4 } as const
 

@@ -96,7 +96,7 @@ const rejected = (line: Line, why: Why, queued: number, waitedMs: number): Bulkh
     waited: Duration.millis(waitedMs)
   })
 
-export type Engine = ReturnType<typeof makeEngine>
+type Engine = ReturnType<typeof makeEngine>
 
 /** Everything a bulkhead does, over one clock. */
 export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {

@@ -25,7 +25,7 @@ export interface Plan {
 }
 
 /** The windows of every plan by name, and the plan to use when none is named. */
-export const planWindows = (
+const planWindows = (
   options: Options
 ): { readonly plans: Readonly<Record<string, ReadonlyArray<WindowOptions>>>; readonly defaultPlan: string } => {
   if ("plans" in options) {
