@@ -71,6 +71,15 @@ describe("stream, before the commit point", () => {
       assert.deepStrictEqual(parts.flatMap((part) => part.type === "response-metadata" ? [part.model] : []), ["m-2"])
     }))
 
+  it.effect("metadata that comes after the first content is handed on all the same", () =>
+    Effect.gen(function*() {
+      const late: Response.StreamPart = { type: "response-metadata", id: "r1", model: "m-1" }
+      const { llm } = yield* setup({ a: [ScriptedProvider.stream(["one", late, "two", finish])] }, { targets: ["a/m"] })
+      const { parts, text } = yield* collect(llm.stream({ prompt: "hi" }))
+      assert.strictEqual(text, "onetwo")
+      assert.deepStrictEqual(parts.filter((part) => part.type === "response-metadata"), [late])
+    }))
+
   it.effect("a silent first token fails over and the silent target is not asked again", () =>
     Effect.gen(function*() {
       const { llm, calls } = yield* setup(

@@ -323,9 +323,10 @@ export class Run {
       fitting.repair(targets[this.state.target]!.id, error)
   }
 
-  /** Whether the call has another attempt at all. */
-  hasAttempts(): boolean {
-    return this.state.attempts < this.options.rules.maxAttempts
+  /** Whether the call has another attempt at the target asked last. */
+  mayRepeat(): boolean {
+    const { maxAttempts, retries } = this.options.rules
+    return this.state.attempts < maxAttempts && this.state.retried < retries
   }
 
   private failOver(from: number, to: number, error: AttemptError): Effect.Effect<number> {

@@ -323,6 +323,8 @@ class StreamRun {
       } else if (part.type === "response-metadata") {
         open.metadata = part
         if (part.limits !== undefined) open.limits = part.limits
+        // Held back until the target is announced; after that it goes its way.
+        if (open.announced) out.push(part)
       } else if (isContent(part)) {
         this.content(open, part.type === "reasoning-delta" || part.type === "tool-params-delta" ? part.delta.length : 1)
         if (!this.handOnOther(open, part, out)) return this.disagreed(open)
@@ -490,7 +492,7 @@ class StreamRun {
     if (!this.committed) return Effect.map(this.run.afterFailure(error, open.index), goTo)
     if (open.method === "prefill" && open.characters === 0 && error._tag === "InvalidRequestError") {
       this.refusedPrefill.add(open.active.target.id)
-      return this.run.hasAttempts() ? Effect.void : Effect.fail(this.interrupted())
+      return this.run.mayRepeat() ? Effect.void : Effect.fail(this.interrupted())
     }
     this.firstBreak ??= error
     if (!disposition(error).failover && error._tag !== "StreamInterruptedError") {
