@@ -39,7 +39,7 @@ const odd: ReadonlyArray<unknown> = [
   "a".repeat(5_000),
   { toString: 1 },
   { length: 3 },
-  JSON.parse("{\"then\":\"x\"}") as unknown,
+  JSON.parse('{"then":"x"}') as unknown,
   { _tag: "Problem" }
 ]
 

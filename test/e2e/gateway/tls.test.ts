@@ -30,10 +30,9 @@ describe.skipIf(noOpenssl)("TLS", () => {
         (made) => Effect.sync(() => rmSync(made, { recursive: true }))
       )
       const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")]
-      const made = spawnSync("openssl", [
-        ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"],
-        ...["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
-      ])
+      const how = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
+      const args = [...how.split(" "), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
+      const made = spawnSync("openssl", args)
       assert.strictEqual(made.status, 0, made.stderr.toString())
       const file = join(folder, "gateway.json")
       const provider = { type: "openai-compatible", baseUrl: "http://127.0.0.1:9/v1" }
