@@ -31,32 +31,45 @@ const down = ScriptedProvider.fail(new LLMError.ServerError({ message: "down", s
 
 describe("a hedged call", () => {
   it.effect("gets its answer from the second target when the first is slow, and lets the first go", () =>
-    Effect.gen(function*() {
-      const { calls, counts, llm } = yield* setup({ a: [slow], b: [quick] }, { targets: ["a/m", "b/m"] }, {
-        hedge: hedgeOf(500).layer
-      })
+    Effect.gen(function* () {
+      const { calls, counts, llm } = yield* setup(
+        { a: [slow], b: [quick] },
+        { targets: ["a/m", "b/m"] },
+        {
+          hedge: hedgeOf(500).layer
+        }
+      )
       const answer = yield* inVirtualTime(llm.generate({ prompt: "hi" }), 100, "100 millis")
       assert.strictEqual(answer.text, "quick")
-      assert.deepStrictEqual(answer.attempts.map(({ outcome, target }) => [target, outcome]), [
-        ["a/m", "interrupted"],
-        ["b/m", "success"]
-      ])
+      assert.deepStrictEqual(
+        answer.attempts.map(({ outcome, target }) => [target, outcome]),
+        [
+          ["a/m", "interrupted"],
+          ["b/m", "success"]
+        ]
+      )
       assert.strictEqual((yield* calls("a"))[0]!.outcome, "interrupted")
       assert.strictEqual((yield* counts("a")).open, 0)
-    }))
+    })
+  )
 
   it.effect("starts none where the first answer is quick", () =>
-    Effect.gen(function*() {
-      const { calls, llm } = yield* setup({ a: [quick], b: ["never"] }, { targets: ["a/m", "b/m"] }, {
-        hedge: hedgeOf(500).layer
-      })
+    Effect.gen(function* () {
+      const { calls, llm } = yield* setup(
+        { a: [quick], b: ["never"] },
+        { targets: ["a/m", "b/m"] },
+        {
+          hedge: hedgeOf(500).layer
+        }
+      )
       const answer = yield* inVirtualTime(llm.generate({ prompt: "hi" }), 100, "100 millis")
       assert.strictEqual(answer.text, "quick")
       assert.strictEqual((yield* calls("b")).length, 0)
-    }))
+    })
+  )
 
   it.effect("the first may still win, and the hedge is let go", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { calls, llm } = yield* setup(
         { a: [ScriptedProvider.delay("1 second", "first")], b: [slow] },
         { targets: ["a/m", "b/m"] },
@@ -65,10 +78,11 @@ describe("a hedged call", () => {
       const answer = yield* inVirtualTime(llm.generate({ prompt: "hi" }), 100, "100 millis")
       assert.strictEqual(answer.text, "first")
       assert.strictEqual((yield* calls("b"))[0]!.outcome, "interrupted")
-    }))
+    })
+  )
 
   it.effect("a failure waits for the other; when both fail the plan goes on from the last", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const failing = ScriptedProvider.delay("1 second", down)
       const { llm } = yield* setup(
         { a: [failing], b: [ScriptedProvider.delay("2 seconds", down)], c: ["from c"] },
@@ -77,85 +91,122 @@ describe("a hedged call", () => {
       )
       const answer = yield* inVirtualTime(llm.generate({ prompt: "hi" }), 100, "100 millis")
       assert.strictEqual(answer.text, "from c")
-      assert.deepStrictEqual(answer.attempts.map(({ target }) => target), ["a/m", "b/m", "c/m"])
-    }))
+      assert.deepStrictEqual(
+        answer.attempts.map(({ target }) => target),
+        ["a/m", "b/m", "c/m"]
+      )
+    })
+  )
 
   it.effect("attempts stay within describe(), hedges and retries together", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const failing = ScriptedProvider.delay("2 seconds", down)
-      const { counts, llm } = yield* setup({ a: [failing], b: [failing] }, { targets: ["a/m", "b/m"] }, {
-        hedge: hedgeOf(100).layer
-      })
+      const { counts, llm } = yield* setup(
+        { a: [failing], b: [failing] },
+        { targets: ["a/m", "b/m"] },
+        {
+          hedge: hedgeOf(100).layer
+        }
+      )
       const { maxAttempts } = yield* llm.describe()
       yield* Effect.flip(inVirtualTime(llm.generate({ prompt: "hi" }), 1000, "100 millis"))
       const made = (yield* counts("a")).calls + (yield* counts("b")).calls
       assert.isAtMost(made, maxAttempts)
       assert.isAbove(made, 1)
-    }))
+    })
+  )
 
   it.effect("an exhausted budget suppresses only the hedge", () =>
-    Effect.gen(function*() {
-      const { calls, llm } = yield* setup({ a: [slow], b: ["never"] }, { targets: ["a/m", "b/m"] }, {
-        hedge: hedgeOf(100, 0).layer
-      })
+    Effect.gen(function* () {
+      const { calls, llm } = yield* setup(
+        { a: [slow], b: ["never"] },
+        { targets: ["a/m", "b/m"] },
+        {
+          hedge: hedgeOf(100, 0).layer
+        }
+      )
       const answer = yield* inVirtualTime(llm.generate({ prompt: "hi" }), 200, "100 millis")
       assert.strictEqual(answer.text, "slow")
       assert.strictEqual((yield* calls("b")).length, 0)
-    }))
+    })
+  )
 
   it.effect("with one target the hedge is a repeated attempt there", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { counts, llm } = yield* setup({ a: [slow, quick] }, { targets: ["a/m"] }, { hedge: hedgeOf(500).layer })
       const answer = yield* inVirtualTime(llm.generate({ prompt: "hi" }), 100, "100 millis")
       assert.strictEqual(answer.text, "quick")
       assert.deepStrictEqual([(yield* counts("a")).calls, (yield* counts("a")).open], [2, 0])
-    }))
+    })
+  )
 
   it.effect("a caller that leaves ends both", () =>
-    Effect.gen(function*() {
-      const { counts, llm } = yield* setup({ a: [slow], b: [slow] }, { targets: ["a/m", "b/m"] }, {
-        hedge: hedgeOf(500).layer
-      })
+    Effect.gen(function* () {
+      const { counts, llm } = yield* setup(
+        { a: [slow], b: [slow] },
+        { targets: ["a/m", "b/m"] },
+        {
+          hedge: hedgeOf(500).layer
+        }
+      )
       const fiber = yield* Effect.forkChild(llm.generate({ prompt: "hi" }))
       yield* Effect.yieldNow
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual([(yield* counts("a")).open, (yield* counts("b")).open], [1, 1])
       yield* Fiber.interrupt(fiber)
       assert.deepStrictEqual([(yield* counts("a")).open, (yield* counts("b")).open], [0, 0])
-    }))
+    })
+  )
 
   it.effect("does not open a breaker: the loser says nothing about its target", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const breaker = yield* CircuitBreaker.make({ window: CircuitBreaker.consecutive(1) })
-      const { llm } = yield* setup({ a: [slow], b: [quick] }, { targets: ["a/m", "b/m"] }, {
-        hedge: hedgeOf(500).layer,
-        breaker: Layer.succeed(CircuitBreaker.CircuitBreaker, breaker)
-      })
+      const { llm } = yield* setup(
+        { a: [slow], b: [quick] },
+        { targets: ["a/m", "b/m"] },
+        {
+          hedge: hedgeOf(500).layer,
+          breaker: Layer.succeed(CircuitBreaker.CircuitBreaker, breaker)
+        }
+      )
       yield* inVirtualTime(llm.generate({ prompt: "hi" }), 100, "100 millis")
       assert.strictEqual((yield* breaker.snapshot("a/m")).state, "closed")
       assert.strictEqual((yield* breaker.snapshot("a/m")).calls, 0)
       assert.strictEqual((yield* breaker.snapshot("b/m")).calls, 1)
-    }))
+    })
+  )
 
   it.effect("tells of hedges started, won and lost", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const events: Array<Event.PolicyEvent> = []
-      const { llm } = yield* setup({ a: [slow], b: [quick] }, { targets: ["a/m", "b/m"] }, { hedge: hedgeOf(500).layer })
+      const { llm } = yield* setup(
+        { a: [slow], b: [quick] },
+        { targets: ["a/m", "b/m"] },
+        { hedge: hedgeOf(500).layer }
+      )
       yield* inVirtualTime(llm.generate({ prompt: "hi" }), 100, "100 millis").pipe(
         Events.listen((event) => events.push(event))
       )
-      assert.deepStrictEqual(events.filter(({ type }) => type.startsWith("hedge")).map((event) =>
-        "target" in event ? [event.type, event.target] : []
-      ), [["hedge-started", "b/m"], ["hedge-won", "b/m"], ["hedge-lost", "a/m"]])
-    }))
+      assert.deepStrictEqual(
+        events
+          .filter(({ type }) => type.startsWith("hedge"))
+          .map((event) => ("target" in event ? [event.type, event.target] : [])),
+        [
+          ["hedge-started", "b/m"],
+          ["hedge-won", "b/m"],
+          ["hedge-lost", "a/m"]
+        ]
+      )
+    })
+  )
 })
 
 const textOf = (parts: ReadonlyArray<Call.LLMStreamPart>): string =>
-  parts.map((part) => part.type === "text-delta" ? part.delta : "").join("")
+  parts.map((part) => (part.type === "text-delta" ? part.delta : "")).join("")
 
 describe("a hedged stream", () => {
   it.effect("comes from the first to have content; the other is closed and nothing of it is seen", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const late = ScriptedProvider.stream([
         { type: "response-metadata", model: "a-model" },
         ScriptedProvider.wait("10 seconds"),
@@ -168,35 +219,48 @@ describe("a hedged stream", () => {
         ScriptedProvider.wait("2 seconds"),
         "time"
       ])
-      const { counts, llm } = yield* setup({ a: [late], b: [prompt] }, { targets: ["a/m", "b/m"] }, {
-        hedge: hedgeOf(500).layer
-      })
+      const { counts, llm } = yield* setup(
+        { a: [late], b: [prompt] },
+        { targets: ["a/m", "b/m"] },
+        {
+          hedge: hedgeOf(500).layer
+        }
+      )
       const parts = yield* inVirtualTime(Stream.runCollect(llm.stream({ prompt: "hi" })), 200, "100 millis")
       assert.strictEqual(textOf(parts), "in time")
-      assert.deepStrictEqual(parts.flatMap((part) => part.type === "response-metadata" ? [part.model] : []), ["b-model"])
+      assert.deepStrictEqual(
+        parts.flatMap((part) => (part.type === "response-metadata" ? [part.model] : [])),
+        ["b-model"]
+      )
       const complete = parts.at(-1)
       assert.deepStrictEqual(complete?.type === "finish" ? complete.attempts.map(({ outcome }) => outcome) : [], [
         "interrupted",
         "success"
       ])
       assert.strictEqual((yield* counts("a")).open, 0)
-    }))
+    })
+  )
 
   it.effect("learns from the time to the first content, not to the end", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hedge = hedgeOf(5_000)
       const { llm } = yield* setup(
-        { a: [ScriptedProvider.stream([ScriptedProvider.wait("1 second"), "x", ScriptedProvider.wait("9 seconds"), "y"])] },
+        {
+          a: [
+            ScriptedProvider.stream([ScriptedProvider.wait("1 second"), "x", ScriptedProvider.wait("9 seconds"), "y"])
+          ]
+        },
         { targets: ["a/m"] },
         { hedge: hedge.layer }
       )
       yield* inVirtualTime(Stream.runDrain(llm.stream({ prompt: "hi" })), 200, "100 millis")
       assert.strictEqual(hedge.observed.length, 1)
       assert.closeTo(hedge.observed[0]!, 1000, 150)
-    }))
+    })
+  )
 
   it.effect("both fail: the plan goes on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const failing = ScriptedProvider.delay("1 second", down)
       const { llm } = yield* setup(
         { a: [failing], b: [failing], c: ["from c"] },
@@ -205,35 +269,41 @@ describe("a hedged stream", () => {
       )
       const parts = yield* inVirtualTime(Stream.runCollect(llm.stream({ prompt: "hi" })), 200, "100 millis")
       assert.strictEqual(textOf(parts), "from c")
-    }))
+    })
+  )
 })
 
 describe("hedges interrupted at every operation", () => {
-  it.each(["generate", "stream"] as const)("of %s leave no call open and no timer running", async (kind) => {
-    let open = 0
-    const points = await sweep(
-      () =>
-        Effect.gen(function*() {
-          const { counts, llm } = yield* setup(
-            { a: [ScriptedProvider.delay("50 millis", "slow")], b: [ScriptedProvider.delay("10 millis", "quick")] },
-            { targets: ["a/m", "b/m"] },
-            { hedge: hedgeOf(5).layer }
-          )
-          const call = kind === "generate"
-            ? Effect.asVoid(llm.generate({ prompt: "hi" }))
-            : Stream.runDrain(llm.stream({ prompt: "hi" }))
-          yield* Effect.ensuring(
-            call,
-            Effect.gen(function*() {
-              open = (yield* counts("a")).open + (yield* counts("b")).open
-            })
-          )
-        }),
-      ({ clock, point }) => {
-        assert.strictEqual(open, 0, `provider calls at point ${point}`)
-        assert.strictEqual(clock.sleeping(), 0, `timers at point ${point}`)
-      }
-    )
-    assert.isAbove(points, 50)
-  }, 120_000)
+  it.each(["generate", "stream"] as const)(
+    "of %s leave no call open and no timer running",
+    async (kind) => {
+      let open = 0
+      const points = await sweep(
+        () =>
+          Effect.gen(function* () {
+            const { counts, llm } = yield* setup(
+              { a: [ScriptedProvider.delay("50 millis", "slow")], b: [ScriptedProvider.delay("10 millis", "quick")] },
+              { targets: ["a/m", "b/m"] },
+              { hedge: hedgeOf(5).layer }
+            )
+            const call =
+              kind === "generate"
+                ? Effect.asVoid(llm.generate({ prompt: "hi" }))
+                : Stream.runDrain(llm.stream({ prompt: "hi" }))
+            yield* Effect.ensuring(
+              call,
+              Effect.gen(function* () {
+                open = (yield* counts("a")).open + (yield* counts("b")).open
+              })
+            )
+          }),
+        ({ clock, point }) => {
+          assert.strictEqual(open, 0, `provider calls at point ${point}`)
+          assert.strictEqual(clock.sleeping(), 0, `timers at point ${point}`)
+        }
+      )
+      assert.isAbove(points, 50)
+    },
+    120_000
+  )
 })

@@ -47,76 +47,95 @@ const script: ScriptedProvider.Script = [
   ])
 ]
 const good: ScriptedProvider.Script = [
-  ScriptedProvider.stream([ScriptedProvider.wait("10 millis"), "one ", "two ", ScriptedProvider.wait("1 millis"), "three"])
+  ScriptedProvider.stream([
+    ScriptedProvider.wait("10 millis"),
+    "one ",
+    "two ",
+    ScriptedProvider.wait("1 millis"),
+    "three"
+  ])
 ]
 
 describe("interruption at every operation", () => {
-  it.each([undefined, 3, 7])("of generate leaves nothing (yielding every %s)", async (yieldEvery) => {
-    let book = ledger()
-    let open = 0
-    let passed = 0
-    const points = await sweep(
-      () => {
-        book = ledger()
-        return Effect.gen(function*() {
-          const { counts, llm } = yield* setup(
-            { a: script, b: good },
-            { targets: ["a/m", "b/m"] },
-            admissions(book.admit)
-          )
-          yield* llm.generate({ prompt: "hi" }).pipe(
-            Effect.ensuring(Effect.gen(function*() {
-              open = (yield* counts("a")).open + (yield* counts("b")).open
-            }))
-          )
-        })
-      },
-      ({ clock, exit, point }) => {
-        assert.strictEqual(book.counts.settled, book.counts.admitted, `admissions at point ${point}`)
-        assert.strictEqual(open, 0, `provider calls at point ${point}`)
-        assert.strictEqual(clock.sleeping(), 0, `timers at point ${point}`)
-        if (exit._tag === "Success") passed++
-      },
-      yieldEvery === undefined ? {} : { yieldEvery }
-    )
-    assert.isAbove(points, 100)
-    // With extra yields the virtual clock can run ahead of the fibers, so that only this run must get through.
-    if (yieldEvery === undefined) assert.isAtLeast(passed, 1)
-  }, 120_000)
-
-  it.each([undefined, 3, 7])("of a continued stream leaves nothing (yielding every %s)", async (yieldEvery) => {
-    let book = ledger()
-    let open = 0
-    let texts: Array<string> = []
-    const points = await sweep(
-      () => {
-        book = ledger()
-        texts = []
-        return Effect.gen(function*() {
-          const { counts, llm } = yield* setup(
-            { a: script, b: good },
-            { targets: ["a/m", "b/m"], streamPolicy: "continue" },
-            admissions(book.admit)
-          )
-          yield* Stream.runForEach(llm.stream({ prompt: "hi" }), (part) =>
-            Effect.sync(() => {
-              if (part.type === "text-delta") texts.push(part.delta)
-            })).pipe(
-              Effect.ensuring(Effect.gen(function*() {
-                open = (yield* counts("a")).open + (yield* counts("b")).open
-              }))
+  it.each([undefined, 3, 7])(
+    "of generate leaves nothing (yielding every %s)",
+    async (yieldEvery) => {
+      let book = ledger()
+      let open = 0
+      let passed = 0
+      const points = await sweep(
+        () => {
+          book = ledger()
+          return Effect.gen(function* () {
+            const { counts, llm } = yield* setup(
+              { a: script, b: good },
+              { targets: ["a/m", "b/m"] },
+              admissions(book.admit)
             )
-        })
-      },
-      ({ clock, exit, point }) => {
-        assert.strictEqual(book.counts.settled, book.counts.admitted, `admissions at point ${point}`)
-        assert.strictEqual(open, 0, `provider calls at point ${point}`)
-        assert.strictEqual(clock.sleeping(), 0, `timers at point ${point}`)
-        assert.isTrue("one two three".startsWith(texts.join("")), `text at point ${point}: ${texts.join("")}`)
-        if (exit._tag === "Success") assert.strictEqual(texts.join(""), "one two three")
-      },
-      yieldEvery === undefined ? {} : { yieldEvery }
-    )
-    assert.isAbove(points, 100)
-  }, 120_000)
+            yield* llm.generate({ prompt: "hi" }).pipe(
+              Effect.ensuring(
+                Effect.gen(function* () {
+                  open = (yield* counts("a")).open + (yield* counts("b")).open
+                })
+              )
+            )
+          })
+        },
+        ({ clock, exit, point }) => {
+          assert.strictEqual(book.counts.settled, book.counts.admitted, `admissions at point ${point}`)
+          assert.strictEqual(open, 0, `provider calls at point ${point}`)
+          assert.strictEqual(clock.sleeping(), 0, `timers at point ${point}`)
+          if (exit._tag === "Success") passed++
+        },
+        yieldEvery === undefined ? {} : { yieldEvery }
+      )
+      assert.isAbove(points, 100)
+      // With extra yields the virtual clock can run ahead of the fibers, so that only this run must get through.
+      if (yieldEvery === undefined) assert.isAtLeast(passed, 1)
+    },
+    120_000
+  )
+
+  it.each([undefined, 3, 7])(
+    "of a continued stream leaves nothing (yielding every %s)",
+    async (yieldEvery) => {
+      let book = ledger()
+      let open = 0
+      let texts: Array<string> = []
+      const points = await sweep(
+        () => {
+          book = ledger()
+          texts = []
+          return Effect.gen(function* () {
+            const { counts, llm } = yield* setup(
+              { a: script, b: good },
+              { targets: ["a/m", "b/m"], streamPolicy: "continue" },
+              admissions(book.admit)
+            )
+            yield* Stream.runForEach(llm.stream({ prompt: "hi" }), (part) =>
+              Effect.sync(() => {
+                if (part.type === "text-delta") texts.push(part.delta)
+              })
+            ).pipe(
+              Effect.ensuring(
+                Effect.gen(function* () {
+                  open = (yield* counts("a")).open + (yield* counts("b")).open
+                })
+              )
+            )
+          })
+        },
+        ({ clock, exit, point }) => {
+          assert.strictEqual(book.counts.settled, book.counts.admitted, `admissions at point ${point}`)
+          assert.strictEqual(open, 0, `provider calls at point ${point}`)
+          assert.strictEqual(clock.sleeping(), 0, `timers at point ${point}`)
+          assert.isTrue("one two three".startsWith(texts.join("")), `text at point ${point}: ${texts.join("")}`)
+          if (exit._tag === "Success") assert.strictEqual(texts.join(""), "one two three")
+        },
+        yieldEvery === undefined ? {} : { yieldEvery }
+      )
+      assert.isAbove(points, 100)
+    },
+    120_000
+  )
 })

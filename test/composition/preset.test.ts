@@ -11,7 +11,7 @@ const down = ScriptedProvider.fail(new LLMError.ServerError({ message: "down", s
 
 /** The `interactive` preset over two scripted providers. */
 const preset = (a: ScriptedProvider.Script, b: ScriptedProvider.Script) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const first = yield* ScriptedProvider.make({ name: "a", script: a })
     const second = yield* ScriptedProvider.make({ name: "b", script: b })
     const layer = LLM.layerPreset("interactive", { targets: ["a/m", "b/m"] }).pipe(
@@ -24,9 +24,9 @@ const preset = (a: ScriptedProvider.Script, b: ScriptedProvider.Script) =>
 
 describe("the policies of a preset", () => {
   it.effect("an outage opens the circuit: the target is left alone, and asked again when its time is over", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       let healthy = false
-      const { ask, first } = yield* preset(() => healthy ? "from a" : down, ["from b"])
+      const { ask, first } = yield* preset(() => (healthy ? "from a" : down), ["from b"])
       for (let i = 0; i < 4; i++) assert.strictEqual((yield* inVirtualTime(ask, 100, "1 second")).text, "from b")
       const asked = (yield* first.counts).calls
       assert.isAtMost(asked, 12)
@@ -37,10 +37,11 @@ describe("the policies of a preset", () => {
       // Open for 30 s at first, growing with each failed probe up to 5 min.
       yield* inVirtualTime(Effect.sleep("6 minutes"))
       assert.strictEqual((yield* ask).text, "from a")
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.effect("a rate limit keeps every caller off the target for as long as it says", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const limited = ScriptedProvider.fail(
         new LLMError.RateLimitError({
           message: "slow down",
@@ -58,5 +59,6 @@ describe("the policies of a preset", () => {
       assert.strictEqual((yield* first.counts).calls, 1)
       yield* inVirtualTime(Effect.sleep("40 seconds"))
       assert.strictEqual((yield* ask).text, "from a")
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 })

@@ -1,5 +1,14 @@
 /** A pipeline over scripted providers, for the tests of how the parts work together. */
-import { type Bulkhead, type CircuitBreaker, type ContextWindow, type Hedge, LLM, LLMProvider, Pipeline, type TokenQuota } from "@breakwater/core"
+import {
+  type Bulkhead,
+  type CircuitBreaker,
+  type ContextWindow,
+  type Hedge,
+  LLM,
+  LLMProvider,
+  Pipeline,
+  type TokenQuota
+} from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import type { Model } from "@breakwater/core"
 import type * as Duration from "effect/Duration"
@@ -23,7 +32,7 @@ export const setup = (
   options: Pipeline.PipelineOptions,
   extras: SetupExtras = {}
 ) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const scripted: Record<string, ScriptedProvider.Scripted> = {}
     for (const [name, script] of Object.entries(scripts)) {
       scripted[name] = yield* ScriptedProvider.make({
@@ -55,7 +64,7 @@ export const inVirtualTime = <A, E, R>(
   steps = 100,
   step: Duration.Input = "10 seconds"
 ): Effect.Effect<A, E, R> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(effect)
     for (let i = 0; i < steps && fiber.pollUnsafe() === undefined; i++) {
       yield* Effect.yieldNow

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 
-const service = Effect.gen(function*() {
+const service = Effect.gen(function* () {
   const upstream = yield* Upstream.make({ wordDelay: "20 millis" })
   const providers = LLMProvider.layer(
     OpenAICompatible.layer({ name: "up", baseUrl: `${upstream.url}/v1`, apiKey: Redacted.make("k") })
@@ -24,7 +24,7 @@ const service = Effect.gen(function*() {
  * look that was due after a millisecond and came later than ten tells of them.
  */
 const untilIdle = (upstream: Upstream.Upstream) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const started = performance.now()
     let last = started
     let starved = 0
@@ -42,7 +42,7 @@ describe("interruption closes the socket within 50 ms", () => {
   it.live.each(["good", "silence", "slow-first-token", "stalled-stream", "slow-drip", "missing-done-open"])(
     "of a stream from %s",
     (model) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { llm, upstream } = yield* service
         for (const waitMs of [1, 5, 20, 60, 150]) {
           const fiber = yield* Effect.forkChild(Stream.runDrain(llm.stream({ prompt: "hi", model: `up/${model}` })))
@@ -54,7 +54,7 @@ describe("interruption closes the socket within 50 ms", () => {
   )
 
   it.live.each(["good", "silence", "slow-drip"])("of a whole answer from %s", (model) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { llm, upstream } = yield* service
       for (const waitMs of [1, 5, 20, 60, 150]) {
         const fiber = yield* Effect.forkChild(Effect.exit(llm.generate({ prompt: "hi", model: `up/${model}` })))
@@ -62,25 +62,30 @@ describe("interruption closes the socket within 50 ms", () => {
         yield* Fiber.interrupt(fiber)
         assert.isBelow(yield* untilIdle(upstream), 50, `after ${waitMs} ms`)
       }
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
   it.live("a hundred callers that leave at once leave no request", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { llm, upstream } = yield* service
-      const fibers = yield* Effect.forEach(
-        Array.from({ length: 100 }),
-        () => Effect.forkChild(Stream.runDrain(llm.stream({ prompt: "hi", model: "up/stalled-stream" })))
+      const fibers = yield* Effect.forEach(Array.from({ length: 100 }), () =>
+        Effect.forkChild(Stream.runDrain(llm.stream({ prompt: "hi", model: "up/stalled-stream" })))
       )
       while ((yield* upstream.stats).inFlight < 100) yield* Effect.sleep("5 millis")
       yield* Fiber.interruptAll(fibers)
       assert.isBelow(yield* untilIdle(upstream), 50)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 
-  it.live("finished streams give their connection back", () =>
-    Effect.gen(function*() {
-      const { llm, upstream } = yield* service
-      for (let i = 0; i < 6; i++) yield* Stream.runDrain(llm.stream({ prompt: "hi", model: "up/good" }))
-      // A new call may begin before the pool has the last connection back, but no third one is ever needed.
-      assert.isAtMost((yield* upstream.stats).totalSockets, 2)
-    }).pipe(Effect.scoped), 30_000)
+  it.live(
+    "finished streams give their connection back",
+    () =>
+      Effect.gen(function* () {
+        const { llm, upstream } = yield* service
+        for (let i = 0; i < 6; i++) yield* Stream.runDrain(llm.stream({ prompt: "hi", model: "up/good" }))
+        // A new call may begin before the pool has the last connection back, but no third one is ever needed.
+        assert.isAtMost((yield* upstream.stats).totalSockets, 2)
+      }).pipe(Effect.scoped),
+    30_000
+  )
 })

@@ -29,7 +29,7 @@ const withService = <A, E>(
   }) => Effect.Effect<A, E>,
   options: Partial<Pipeline.PipelineOptions> = {}
 ) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const first = yield* Upstream.make()
     const second = yield* Upstream.make()
     const providers = LLMProvider.layer(
@@ -55,21 +55,23 @@ const withService = <A, E>(
 const prompt = "Tell me of the harbour."
 
 const collect = (llm: LLM.LLMService) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     let text = ""
     let attempts: ReadonlyArray<{ readonly target: string; readonly outcome: string }> = []
     let target = ""
-    const exit = yield* Effect.exit(Stream.runForEach(llm.stream({ prompt }), (part) =>
-      Effect.sync(() => {
-        if (part.type === "text-delta") text += part.delta
-        if (part.type === "finish") {
-          attempts = part.attempts
-          target = part.target
-        }
-      })))
-    const error = exit._tag === "Failure"
-      ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
-      : undefined
+    const exit = yield* Effect.exit(
+      Stream.runForEach(llm.stream({ prompt }), (part) =>
+        Effect.sync(() => {
+          if (part.type === "text-delta") text += part.delta
+          if (part.type === "finish") {
+            attempts = part.attempts
+            target = part.target
+          }
+        })
+      )
+    )
+    const error =
+      exit._tag === "Failure" ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
     return { text, attempts, target, error }
   })
 
@@ -110,68 +112,102 @@ const rescued: ReadonlyArray<readonly [fault: string, by: "first" | "second"]> =
 ]
 
 describe.each(["openai", "anthropic"] as const)("%s wire, streaming", (wire) => {
-  it.live.each(rescued)("%s is rescued with the whole answer", ([fault, by]) =>
-    Effect.gen(function*() {
-      const expected = yield* wholeAnswer(wire)
-      yield* withService(wire, fault, ({ first, llm }) =>
-        Effect.gen(function*() {
-          const description = yield* llm.describe()
-          const { attempts, error, target, text } = yield* collect(llm)
-          assert.isUndefined(error, String(error))
-          assert.strictEqual(text, expected)
-          assert.isTrue(target.startsWith(by), `${target}, after ${JSON.stringify(attempts)}`)
-          assert.isAtMost(attempts.length, description.maxAttempts)
-          // One call for each attempt, and none behind the plan's back.
-          const { inFlight, total } = yield* first.stats
-          assert.strictEqual(total, attempts.filter((attempt) => attempt.target.startsWith("first")).length)
-          if (fault === "silence") assert.strictEqual(total, 1)
-          // What was given up is closed, not left to the server.
-          yield* Effect.sleep("50 millis")
-          assert.isAtMost(inFlight === 0 ? 0 : (yield* first.stats).inFlight, 0)
-        }))
-    }), 30_000)
+  it.live.each(rescued)(
+    "%s is rescued with the whole answer",
+    ([fault, by]) =>
+      Effect.gen(function* () {
+        const expected = yield* wholeAnswer(wire)
+        yield* withService(wire, fault, ({ first, llm }) =>
+          Effect.gen(function* () {
+            const description = yield* llm.describe()
+            const { attempts, error, target, text } = yield* collect(llm)
+            assert.isUndefined(error, String(error))
+            assert.strictEqual(text, expected)
+            assert.isTrue(target.startsWith(by), `${target}, after ${JSON.stringify(attempts)}`)
+            assert.isAtMost(attempts.length, description.maxAttempts)
+            // One call for each attempt, and none behind the plan's back.
+            const { inFlight, total } = yield* first.stats
+            assert.strictEqual(total, attempts.filter((attempt) => attempt.target.startsWith("first")).length)
+            if (fault === "silence") assert.strictEqual(total, 1)
+            // What was given up is closed, not left to the server.
+            yield* Effect.sleep("50 millis")
+            assert.isAtMost(inFlight === 0 ? 0 : (yield* first.stats).inFlight, 0)
+          })
+        )
+      }),
+    30_000
+  )
 
   it.live("content-filter is a clean error, and nobody else is asked", () =>
     withService(wire, "content-filter", ({ llm, second }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { error, text } = yield* collect(llm)
         assert.strictEqual(error?._tag, "ContentFilterError")
         assert.strictEqual(text, "")
         assert.strictEqual((yield* second.stats).total, 0)
-      })))
+      })
+    )
+  )
 
   it.live("content-filter-output is a clean error", () =>
     withService(wire, "content-filter-output", ({ llm }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { error } = yield* collect(llm)
         assert.strictEqual(error?._tag, "ContentFilterError")
-      })))
+      })
+    )
+  )
 
   it.live("a cut stream under the policy fail keeps what arrived and never calls it success", () =>
-    withService(wire, "cut-stream", ({ llm }) =>
-      Effect.gen(function*() {
-        const expected = yield* wholeAnswer(wire)
-        const { error, text } = yield* collect(llm)
-        assert.isTrue(LLMError.isLLMError(error) && error._tag === "StreamInterruptedError")
-        assert.isTrue(error?._tag === "StreamInterruptedError" && error.partialText === text)
-        assert.isTrue(text.length > 0 && expected.startsWith(text) && text.length < expected.length)
-      }), { streamPolicy: "fail" }))
+    withService(
+      wire,
+      "cut-stream",
+      ({ llm }) =>
+        Effect.gen(function* () {
+          const expected = yield* wholeAnswer(wire)
+          const { error, text } = yield* collect(llm)
+          assert.isTrue(LLMError.isLLMError(error) && error._tag === "StreamInterruptedError")
+          assert.isTrue(error?._tag === "StreamInterruptedError" && error.partialText === text)
+          assert.isTrue(text.length > 0 && expected.startsWith(text) && text.length < expected.length)
+        }),
+      { streamPolicy: "fail" }
+    )
+  )
 })
 
 describe.each(["openai", "anthropic"] as const)("%s wire, whole answers", (wire) => {
-  const whole = rescued.filter(([fault]) =>
-    !["cut-stream-once", "stalled-stream:100", "malformed-event", "malformed-events", "slow-drip:600",
-      "slow-first-token:1500", "missing-done", "missing-done-open", "huge-event"].includes(fault)
+  const whole = rescued.filter(
+    ([fault]) =>
+      ![
+        "cut-stream-once",
+        "stalled-stream:100",
+        "malformed-event",
+        "malformed-events",
+        "slow-drip:600",
+        "slow-first-token:1500",
+        "missing-done",
+        "missing-done-open",
+        "huge-event"
+      ].includes(fault)
   )
-  it.live.each(whole)("%s is rescued", ([fault]) =>
-    Effect.gen(function*() {
-      const expected = yield* wholeAnswer(wire)
-      yield* withService(wire, fault, ({ llm }) =>
-        Effect.gen(function*() {
-          const description = yield* llm.describe()
-          const answer = yield* llm.generate({ prompt })
-          assert.strictEqual(answer.text, expected)
-          assert.isAtMost(answer.attempts.length, description.maxAttempts)
-        }), { timeouts: { attempt: "500 millis", total: "20 seconds" } })
-    }), 30_000)
+  it.live.each(whole)(
+    "%s is rescued",
+    ([fault]) =>
+      Effect.gen(function* () {
+        const expected = yield* wholeAnswer(wire)
+        yield* withService(
+          wire,
+          fault,
+          ({ llm }) =>
+            Effect.gen(function* () {
+              const description = yield* llm.describe()
+              const answer = yield* llm.generate({ prompt })
+              assert.strictEqual(answer.text, expected)
+              assert.isAtMost(answer.attempts.length, description.maxAttempts)
+            }),
+          { timeouts: { attempt: "500 millis", total: "20 seconds" } }
+        )
+      }),
+    30_000
+  )
 })

@@ -83,7 +83,7 @@ export const sweep = async (
   check: (run: SweepRun) => void,
   options: { readonly yieldEvery?: number } = {}
 ): Promise<number> => {
-  for (let point = 1;; point++) {
+  for (let point = 1; ; point++) {
     let operations = 0
     let root: Fiber.Fiber<unknown, unknown> | undefined
     const base = new Scheduler.MixedScheduler()

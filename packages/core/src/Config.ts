@@ -26,7 +26,12 @@ export interface Variable {
 
 /** Every variable read by {@link load}. The providers read theirs: `LLM_PROVIDER`, `LLM_API_KEY`, `LLM_BASE_URL`. */
 export const variables: ReadonlyArray<Variable> = [
-  { name: "LLM_MODEL", what: "The first target", allowed: "provider/model, or a model", default: "none: it must be set" },
+  {
+    name: "LLM_MODEL",
+    what: "The first target",
+    allowed: "provider/model, or a model",
+    default: "none: it must be set"
+  },
   { name: "LLM_FALLBACKS", what: "Targets to fail over to", allowed: "targets, separated by commas", default: "none" },
   { name: "LLM_PRESET", what: "Named settings", allowed: presetNames.join(", "), default: "interactive" },
   { name: "LLM_TIMEOUT", what: "The whole call", allowed: "1ms to 24h", default: "the preset's" },
@@ -40,7 +45,12 @@ export const variables: ReadonlyArray<Variable> = [
     allowed: "1 to 1000",
     default: "one a target, and the retries"
   },
-  { name: "LLM_STREAM_POLICY", what: "A stream that breaks", allowed: "fail, continue, buffer", default: "the preset's" },
+  {
+    name: "LLM_STREAM_POLICY",
+    what: "A stream that breaks",
+    allowed: "fail, continue, buffer",
+    default: "the preset's"
+  },
   { name: "LLM_STRICT", what: "Never another target", allowed: "true, false", default: "the preset's" },
   { name: "LLM_TEMPERATURE", what: "Default temperature", allowed: "0 to 2", default: "the provider's" },
   { name: "LLM_MAX_TOKENS", what: "Default largest answer", allowed: "1 and more", default: "the provider's" }
@@ -84,7 +94,10 @@ const raw = (name: string): Effect.Effect<string | undefined, Config.ConfigError
   })
 
 /** Reads one variable, or answers `undefined` if it is not set. */
-const read = <A>(name: string, parse: (text: string) => A | undefined): Effect.Effect<A | undefined, Config.ConfigError> =>
+const read = <A>(
+  name: string,
+  parse: (text: string) => A | undefined
+): Effect.Effect<A | undefined, Config.ConfigError> =>
   Effect.flatMap(raw(name), (text) => {
     if (text === undefined) return Effect.succeed(undefined)
     const value = parse(text)
@@ -92,11 +105,13 @@ const read = <A>(name: string, parse: (text: string) => A | undefined): Effect.E
     return value === undefined ? Effect.fail(optionError(name, text, allowed)) : Effect.succeed(value)
   })
 
-const numberIn = (min: number, max: number, whole: boolean) => (text: string): number | undefined => {
-  if (!/^-?\d+(\.\d+)?$/.test(text)) return undefined
-  const value = Number(text)
-  return value >= min && value <= max && (!whole || Number.isSafeInteger(value)) ? value : undefined
-}
+const numberIn =
+  (min: number, max: number, whole: boolean) =>
+  (text: string): number | undefined => {
+    if (!/^-?\d+(\.\d+)?$/.test(text)) return undefined
+    const value = Number(text)
+    return value >= min && value <= max && (!whole || Number.isSafeInteger(value)) ? value : undefined
+  }
 
 const flag = (text: string): boolean | undefined => {
   const lower = text.toLowerCase()
@@ -118,11 +133,10 @@ const defined = <A extends object>(fields: A): { [K in keyof A]?: Exclude<A[K], 
   }
 
 /** The settings, read from the `ConfigProvider` in force. Without `LLM_MODEL` there are no `targets`. */
-export const load: Effect.Effect<PipelineOptions, Config.ConfigError> = Effect.gen(function*() {
-  const preset = presets[
-    (yield* read("LLM_PRESET", (text) => isPresetName(text) ? text : undefined)) ?? "interactive"
-  ]
-  const model = yield* read("LLM_MODEL", (text) => /\s/.test(text) ? undefined : text)
+export const load: Effect.Effect<PipelineOptions, Config.ConfigError> = Effect.gen(function* () {
+  const preset =
+    presets[(yield* read("LLM_PRESET", (text) => (isPresetName(text) ? text : undefined))) ?? "interactive"]
+  const model = yield* read("LLM_MODEL", (text) => (/\s/.test(text) ? undefined : text))
   const fallbacks = yield* read("LLM_FALLBACKS", list)
   const retries = yield* read("LLM_MAX_RETRIES", numberIn(0, 100, true))
   const timeouts: Timeout.Options = {

@@ -194,7 +194,8 @@ export const generateObject = <S extends Schema.Constraint>(
             ? ask(Structured.repairOf(messages, response.text, issues), left - 1)
             : Effect.fail(Structured.misfit(response, issues))
         }
-      }))
+      })
+    )
   return Effect.suspend(() =>
     Number.isSafeInteger(repairs) && repairs >= 0 && repairs <= 10
       ? ask(fromPrompt(prompt), repairs)
@@ -212,7 +213,7 @@ export const streamText = (
   options?: Omit<StreamOptions, "prompt">
 ): Stream.Stream<string, LLMError, LLM> =>
   stream({ ...options, prompt }).pipe(
-    Stream.filterMap((part) => part.type === "text-delta" ? Result.succeed(part.delta) : Result.failVoid)
+    Stream.filterMap((part) => (part.type === "text-delta" ? Result.succeed(part.delta) : Result.failVoid))
   )
 
 /** {@link LLMService.embed} of the service in the context. */

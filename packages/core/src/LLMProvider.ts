@@ -52,9 +52,7 @@ export class Providers extends Context.Service<Providers, Registry>()("@breakwat
  *
  * Fails with a `ConfigError` if there is none, or if two have the same name.
  */
-export const makeRegistry = (
-  providers: ReadonlyArray<Provider>
-): Effect.Effect<Registry, Config.ConfigError> =>
+export const makeRegistry = (providers: ReadonlyArray<Provider>): Effect.Effect<Registry, Config.ConfigError> =>
   Effect.suspend(() => {
     const byName = new Map<string, Provider>()
     for (const provider of providers) {
@@ -87,14 +85,10 @@ export const makeRegistry = (
  */
 export const layer = <Layers extends ReadonlyArray<Layer.Layer<LLMProvider, any, any>>>(
   ...layers: Layers
-): Layer.Layer<
-  Providers,
-  Layer.Error<Layers[number]> | Config.ConfigError,
-  Layer.Services<Layers[number]>
-> =>
+): Layer.Layer<Providers, Layer.Error<Layers[number]> | Config.ConfigError, Layer.Services<Layers[number]>> =>
   Layer.effect(
     Providers,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const built: Array<Provider> = []
       for (const each of layers) {
         const context = yield* Layer.build(each as Layer.Layer<LLMProvider>)

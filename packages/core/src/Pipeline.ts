@@ -103,7 +103,17 @@ export interface PipelineOptions {
 }
 
 /** The services the pipeline is built from. Leaving one out is a compile error; a Noop is a choice one can see. */
-export type PipelineServices = Providers | ContextWindow | CircuitBreaker | TokenQuota | Bulkhead | Hedge | ResponseCache | Budget | Pricing | Ledger
+export type PipelineServices =
+  | Providers
+  | ContextWindow
+  | CircuitBreaker
+  | TokenQuota
+  | Bulkhead
+  | Hedge
+  | ResponseCache
+  | Budget
+  | Pricing
+  | Ledger
 
 const streamPolicies: ReadonlyArray<StreamPolicy> = ["fail", "continue", "buffer"]
 
@@ -119,10 +129,8 @@ interface Assembled {
 }
 
 /** Builds the service from the policies in the context. */
-export const make = (
-  options: PipelineOptions
-): Effect.Effect<LLMService, Config.ConfigError, PipelineServices> =>
-  Effect.gen(function*() {
+export const make = (options: PipelineOptions): Effect.Effect<LLMService, Config.ConfigError, PipelineServices> =>
+  Effect.gen(function* () {
     const assembled = yield* assemble(options)
     return {
       generate: (call) => generate(assembled, call),
@@ -133,7 +141,7 @@ export const make = (
   })
 
 const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.ConfigError, PipelineServices> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const registry = yield* Providers
     const context = yield* ContextWindow
     const breaker = yield* CircuitBreaker
@@ -220,10 +228,12 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
 
 /** An exact answer costs less than a similar one, and is better: the first cache is asked first. */
 const nested = (outer: CacheAround | undefined, inner: CacheAround | undefined): CacheAround | undefined =>
-  outer === undefined || inner === undefined ? outer ?? inner : {
-    generate: (call, run) => outer.generate(call, inner.generate(call, run)),
-    stream: (call, run) => outer.stream(call, inner.stream(call, run))
-  }
+  outer === undefined || inner === undefined
+    ? (outer ?? inner)
+    : {
+        generate: (call, run) => outer.generate(call, inner.generate(call, run)),
+        stream: (call, run) => outer.stream(call, inner.stream(call, run))
+      }
 
 /** Runs a constructor that throws a `ConfigError`. */
 const checked = <A>(build: () => A): Effect.Effect<A, Config.ConfigError> =>
@@ -250,16 +260,17 @@ const begin = (
   })
   const { context } = assembled
   // An embedding has no conversation to drop anything of.
-  const fitting = context === undefined || operation === "embed"
-    ? undefined
-    : new Fitting({
-      context,
-      requestId: resolved.requestId,
-      targets: resolved.targets,
-      observer,
-      clock,
-      totalMs: resolved.totalMs
-    })
+  const fitting =
+    context === undefined || operation === "embed"
+      ? undefined
+      : new Fitting({
+          context,
+          requestId: resolved.requestId,
+          targets: resolved.targets,
+          observer,
+          clock,
+          totalMs: resolved.totalMs
+        })
   return new Run({
     operation,
     requestId: resolved.requestId,
@@ -270,9 +281,10 @@ const begin = (
       maxAttempts: resolved.maxAttempts,
       retries: assembled.settings.retry.retries
     },
-    settings: fitting === undefined
-      ? assembled.settings
-      : { ...assembled.settings, admits: [fitting.admit, ...assembled.settings.admits] },
+    settings:
+      fitting === undefined
+        ? assembled.settings
+        : { ...assembled.settings, admits: [fitting.admit, ...assembled.settings.admits] },
     fitting,
     clock,
     totalMs: resolved.totalMs,
@@ -292,9 +304,7 @@ const observeEnd = (
   exit: Exit.Exit<unknown, LLMError>,
   answer: Answer | undefined
 ): void => {
-  const error = Exit.isFailure(exit)
-    ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
-    : undefined
+  const error = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
   observer.end({
     requestId: run.options.requestId,
     outcome: Exit.isSuccess(exit) ? "success" : error === undefined ? "interrupted" : "failure",
@@ -302,13 +312,15 @@ const observeEnd = (
     attempts: run.attempts(),
     exit,
     ...(error === undefined ? undefined : { error }),
-    ...(answer === undefined ? undefined : {
-      answer: {
-        ...(answer.id === undefined ? undefined : { id: answer.id }),
-        ...(answer.model === undefined ? undefined : { model: answer.model }),
-        ...(answer.finishReason === undefined ? undefined : { finishReason: answer.finishReason })
-      }
-    })
+    ...(answer === undefined
+      ? undefined
+      : {
+          answer: {
+            ...(answer.id === undefined ? undefined : { id: answer.id }),
+            ...(answer.model === undefined ? undefined : { model: answer.model }),
+            ...(answer.finishReason === undefined ? undefined : { finishReason: answer.finishReason })
+          }
+        })
   })
 }
 
@@ -391,15 +403,10 @@ const around = (
   answerOf: (answer: LLMResponse) => Answer
 ): Effect.Effect<LLMResponse, LLMError> => {
   const paid = (request: ProviderRequest): Effect.Effect<LLMResponse, LLMError> => {
-    const budgeted = assembled.reserve === undefined
-      ? planned
-      : withBudget(assembled.reserve, run, request, planned)
+    const budgeted = assembled.reserve === undefined ? planned : withBudget(assembled.reserve, run, request, planned)
     return assembled.cache === undefined
       ? budgeted
-      : assembled.cache.generate(
-        cacheCall(run, request, controls),
-        budgeted
-      )
+      : assembled.cache.generate(cacheCall(run, request, controls), budgeted)
   }
   // Cache and budget see what the first target would get.
   const { fitting } = run.options
@@ -408,50 +415,55 @@ const around = (
 }
 
 const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLMStreamPart, LLMError> =>
-  Stream.unwrap(Effect.withFiber((fiber): Effect.Effect<Stream.Stream<LLMStreamPart, LLMError>, LLMError> => {
-    const resolved = resolve(assembled.resolve, options)
-    if ("_tag" in resolved) return Effect.fail(resolved)
-    const request = requestOf(assembled.resolve, options)
-    if ("_tag" in request) return Effect.fail(request)
-    const policy = options.streamPolicy ?? assembled.streamPolicy
-    if (!streamPolicies.includes(policy)) {
-      return Effect.fail(Check.invalid("streamPolicy", `${policy} is not one of ${streamPolicies.join(", ")}`))
-    }
-    const run = begin(assembled, fiber, "stream", resolved)
-    const requestFor = (target: PlanTarget): ProviderRequest => ({ ...request, model: target.model })
-    let answer: Answer | undefined
-    const planned = runStream(() => ({
-      run,
-      policy,
-      requestFor,
-      onProgress: options.onProgress,
-      onComplete: (part, model, id) => {
-        answer = { model, id, finishReason: part.reason }
+  Stream.unwrap(
+    Effect.withFiber((fiber): Effect.Effect<Stream.Stream<LLMStreamPart, LLMError>, LLMError> => {
+      const resolved = resolve(assembled.resolve, options)
+      if ("_tag" in resolved) return Effect.fail(resolved)
+      const request = requestOf(assembled.resolve, options)
+      if ("_tag" in request) return Effect.fail(request)
+      const policy = options.streamPolicy ?? assembled.streamPolicy
+      if (!streamPolicies.includes(policy)) {
+        return Effect.fail(Check.invalid("streamPolicy", `${policy} is not one of ${streamPolicies.join(", ")}`))
       }
-    }))
-    const first = requestFor(run.options.targets[0]!)
-    const { cache, reserve } = assembled
-    const paid = (first: ProviderRequest): Stream.Stream<LLMStreamPart, LLMError> => {
-      const budgeted = reserve === undefined ? planned : budgetedStream(reserve, run, first, planned)
-      return cache === undefined
-        ? budgeted
-        : cache.stream({ ...cacheCall(run, first, options.cache), streamPolicy: policy }, budgeted)
-    }
-    const { fitting } = run.options
-    const cached = fitting === undefined ? paid(first) : Stream.unwrap(Effect.map(fitting.first(first), paid))
-    const observer = run.options.observer
-    if (observer === undefined) return Effect.succeed(cached)
-    let told = false
-    const started = Stream.suspend(() => {
-      told = true
-      observeStart(observer, run)
-      return cached
+      const run = begin(assembled, fiber, "stream", resolved)
+      const requestFor = (target: PlanTarget): ProviderRequest => ({ ...request, model: target.model })
+      let answer: Answer | undefined
+      const planned = runStream(() => ({
+        run,
+        policy,
+        requestFor,
+        onProgress: options.onProgress,
+        onComplete: (part, model, id) => {
+          answer = { model, id, finishReason: part.reason }
+        }
+      }))
+      const first = requestFor(run.options.targets[0]!)
+      const { cache, reserve } = assembled
+      const paid = (first: ProviderRequest): Stream.Stream<LLMStreamPart, LLMError> => {
+        const budgeted = reserve === undefined ? planned : budgetedStream(reserve, run, first, planned)
+        return cache === undefined
+          ? budgeted
+          : cache.stream({ ...cacheCall(run, first, options.cache), streamPolicy: policy }, budgeted)
+      }
+      const { fitting } = run.options
+      const cached = fitting === undefined ? paid(first) : Stream.unwrap(Effect.map(fitting.first(first), paid))
+      const observer = run.options.observer
+      if (observer === undefined) return Effect.succeed(cached)
+      let told = false
+      const started = Stream.suspend(() => {
+        told = true
+        observeStart(observer, run)
+        return cached
+      })
+      return Effect.succeed(
+        Stream.onExit(started, (exit) =>
+          Effect.sync(() => {
+            if (told) observeEnd(observer, run, exit, answer)
+          })
+        )
+      )
     })
-    return Effect.succeed(Stream.onExit(started, (exit) =>
-      Effect.sync(() => {
-        if (told) observeEnd(observer, run, exit, answer)
-      })))
-  }))
+  )
 
 const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<EmbedResponse, LLMError> =>
   Effect.withFiber((fiber) => {
@@ -477,9 +489,10 @@ const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<Embed
         ...run.provenance(target)
       })
     )
-    const budgeted = assembled.reserve === undefined
-      ? planned
-      : withBudget(assembled.reserve, run, requestFor(run.options.targets[0]!), planned)
+    const budgeted =
+      assembled.reserve === undefined
+        ? planned
+        : withBudget(assembled.reserve, run, requestFor(run.options.targets[0]!), planned)
     return observed(run, budgeted, ({ model }) => ({ model }))
   })
 

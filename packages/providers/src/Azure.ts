@@ -50,7 +50,8 @@ export const make = (
           `/openai/deployments/${encodeURIComponent(model)}/${
             operation === "chat" ? "chat/completions" : "embeddings"
           }?api-version=${apiVersion}`
-      }))
+      })
+    )
   })
 
 /** The provider as a Layer, from options. */
@@ -66,10 +67,12 @@ export const layer = (
 export const layerConfig = (
   options: Options = {}
 ): Layer.Layer<LLMProvider.LLMProvider, Config.ConfigError, HttpClient.HttpClient> =>
-  OpenAICompatible.layerOf(Effect.gen(function*() {
-    const filled = yield* fromVariables(variables, options)
-    const version = yield* Config.option(Config.NonEmptyString("AZURE_OPENAI_API_VERSION"))
-    return yield* make(
-      filled.apiVersion === undefined && Option.isSome(version) ? { ...filled, apiVersion: version.value } : filled
-    )
-  }))
+  OpenAICompatible.layerOf(
+    Effect.gen(function* () {
+      const filled = yield* fromVariables(variables, options)
+      const version = yield* Config.option(Config.NonEmptyString("AZURE_OPENAI_API_VERSION"))
+      return yield* make(
+        filled.apiVersion === undefined && Option.isSome(version) ? { ...filled, apiVersion: version.value } : filled
+      )
+    })
+  )

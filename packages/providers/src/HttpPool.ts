@@ -33,18 +33,20 @@ export const defaults = {
  * Fails with a `ConfigError` that names the wrong option.
  */
 export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient, Config.ConfigError> =>
-  Layer.unwrap(Effect.gen(function*() {
-    const { connections, connectTimeout, keepAlive } = { ...defaults, ...options }
-    if (!Number.isSafeInteger(connections) || connections < 1) {
-      return yield* Effect.fail(optionError("connections", String(connections), "a whole number of at least 1"))
-    }
-    const timeout = yield* checkDuration("connectTimeout", connectTimeout, Duration.minutes(5))
-    const keepAliveTimeout = yield* checkDuration("keepAlive", keepAlive, Duration.hours(1))
-    return NodeHttpClient.layerUndiciOptions({
-      connections,
-      connect: { timeout },
-      keepAliveTimeout,
-      keepAliveMaxTimeout: Math.max(keepAliveTimeout, 600_000),
-      pipelining: 1
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const { connections, connectTimeout, keepAlive } = { ...defaults, ...options }
+      if (!Number.isSafeInteger(connections) || connections < 1) {
+        return yield* Effect.fail(optionError("connections", String(connections), "a whole number of at least 1"))
+      }
+      const timeout = yield* checkDuration("connectTimeout", connectTimeout, Duration.minutes(5))
+      const keepAliveTimeout = yield* checkDuration("keepAlive", keepAlive, Duration.hours(1))
+      return NodeHttpClient.layerUndiciOptions({
+        connections,
+        connect: { timeout },
+        keepAliveTimeout,
+        keepAliveMaxTimeout: Math.max(keepAliveTimeout, 600_000),
+        pipelining: 1
+      })
     })
-  }))
+  )

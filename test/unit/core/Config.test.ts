@@ -11,7 +11,7 @@ const load = (env: Record<string, string>) =>
 
 describe("LLM_* variables", () => {
   it.effect("set targets, retries, timeouts and defaults", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const options = yield* load({
         LLM_MODEL: "a/m",
         LLM_FALLBACKS: "b/n, c/o",
@@ -34,7 +34,8 @@ describe("LLM_* variables", () => {
       assert.deepStrictEqual(options.timeouts?.total, Duration.seconds(90))
       assert.deepStrictEqual(options.timeouts?.firstToken, Duration.millis(1500))
       assert.deepStrictEqual(options.timeouts?.idle, Duration.seconds(60))
-    }))
+    })
+  )
 
   it.effect.each([
     ["LLM_PRESET", "fast"],
@@ -52,24 +53,28 @@ describe("LLM_* variables", () => {
     ["LLM_TEMPERATURE", "2.5"],
     ["LLM_MAX_TOKENS", "0"]
   ])("%s=%s is refused: variable, value and range are named", ([name, value]) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const error = yield* Effect.flip(load({ LLM_MODEL: "a/m", [name!]: value! }))
       const allowed = LLMConfig.variables.find((variable) => variable.name === name)!.allowed
       assert.include(error.message, name!)
       assert.include(error.message, JSON.stringify(value))
       assert.include(error.message, allowed)
-    }))
+    })
+  )
 
   it.effect("without LLM_MODEL the Layer says what is missing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const providers = LLMProvider.layer(ScriptedProvider.layer({ name: "a", script: ["x"] }))
       const layer = LLM.layerConfig().pipe(Layer.provide(LLM.layerNoPolicies), Layer.provide(providers))
-      const error = yield* Effect.flip(Layer.build(layer).pipe(
-        Effect.scoped,
-        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} }))
-      ))
+      const error = yield* Effect.flip(
+        Layer.build(layer).pipe(
+          Effect.scoped,
+          Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} }))
+        )
+      )
       assert.include(error.message, "targets")
-    }))
+    })
+  )
 
   it("durations are read as people write them", () => {
     const seconds = (text: string) => {

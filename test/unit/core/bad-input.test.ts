@@ -36,22 +36,33 @@ const cases: ReadonlyArray<readonly [name: string, options: Call.GenerateOptions
   ["a timeout that is none", { prompt: "hi", timeout: "soon" as never }, "timeout"],
   ["an empty tenant", { prompt: "hi", context: { tenant: "" } }, "context.tenant"],
   ["a request id with a line break", { prompt: "hi", requestId: "a\nb" }, "requestId"],
-  ["two tools of a name", {
-    prompt: "hi",
-    tools: [{ name: "t", parameters: {} }, { name: "t", parameters: {} }]
-  }, "tools"],
+  [
+    "two tools of a name",
+    {
+      prompt: "hi",
+      tools: [
+        { name: "t", parameters: {} },
+        { name: "t", parameters: {} }
+      ]
+    },
+    "tools"
+  ],
   ["a tool name with spaces", { prompt: "hi", tools: [{ name: "a b", parameters: {} }] }, "tools"],
-  ["a choice that is no tool", {
-    prompt: "hi",
-    tools: [{ name: "t", parameters: {} }],
-    toolChoice: { tool: "u" }
-  }, "toolChoice"],
+  [
+    "a choice that is no tool",
+    {
+      prompt: "hi",
+      tools: [{ name: "t", parameters: {} }],
+      toolChoice: { tool: "u" }
+    },
+    "toolChoice"
+  ],
   ["a required tool among none", { prompt: "hi", toolChoice: "required" }, "toolChoice"]
 ]
 
 describe("bad input", () => {
   it.effect.each(cases)("%s, whole and streamed, names its field and sends nothing", ([, options, parameter]) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { calls, llm } = yield* setup({ a: ["never"], b: ["never"] }, { targets: ["a/m", "b/m"] })
       const whole = yield* Effect.flip(llm.generate(options))
       assert.isTrue(whole._tag === "InvalidRequestError" && whole.parameter === parameter, String(whole))
@@ -60,41 +71,49 @@ describe("bad input", () => {
       const streamed = yield* Effect.flip(Stream.runDrain(llm.stream(options)))
       assert.isTrue(streamed._tag === "InvalidRequestError" && streamed.parameter === parameter)
       assert.strictEqual((yield* calls("a")).length + (yield* calls("b")).length, 0)
-    }))
+    })
+  )
 
   it.effect("a model of a provider that is not there names those that are", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { llm } = yield* setup({ a: ["x"], b: ["x"] }, { targets: ["a/m"] })
       const error = yield* Effect.flip(llm.generate({ prompt: "hi", model: "c/gpt" }))
       assert.isTrue(error._tag === "InvalidRequestError" && error.parameter === "model")
       assert.include(error.message, "a, b")
-    }))
+    })
+  )
 
   it.effect("a model without a provider belongs to the first", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { llm } = yield* setup({ a: ["from a"], b: ["from b"] }, { targets: ["b/m"] })
       assert.strictEqual((yield* llm.generate({ prompt: "hi", model: "gpt" })).target, "a/gpt")
-    }))
+    })
+  )
 
   it.effect("a model with slashes belongs to the only provider", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { calls, llm } = yield* setup({ router: ["x"] }, { targets: ["router/meta/llama-3"] })
       yield* llm.generate({ prompt: "hi", model: "meta/llama-4" })
       yield* llm.generate({ prompt: "hi" })
-      assert.deepStrictEqual((yield* calls("router")).map((call) => call.request.model), ["meta/llama-4", "meta/llama-3"])
-    }))
+      assert.deepStrictEqual(
+        (yield* calls("router")).map((call) => call.request.model),
+        ["meta/llama-4", "meta/llama-3"]
+      )
+    })
+  )
 
   it.effect("an unknown stream policy is refused", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { llm } = yield* setup({ a: ["x"] }, { targets: ["a/m"] })
       const error = yield* Effect.flip(Stream.runDrain(llm.stream({ prompt: "hi", streamPolicy: "pause" as never })))
       assert.isTrue(error._tag === "InvalidRequestError" && error.parameter === "streamPolicy")
-    }))
+    })
+  )
 
   it.effect.each([[[]], [[""]], [["a", ""]]] as ReadonlyArray<[ReadonlyArray<string>]>)(
     "embedding %j is refused",
     ([input]) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { calls, llm } = yield* setup({ a: ["x"] }, { targets: ["a/m"] })
         const error = yield* Effect.flip(llm.embed({ input }))
         assert.isTrue(error._tag === "InvalidRequestError" && error.parameter === "input")
@@ -103,11 +122,12 @@ describe("bad input", () => {
   )
 
   it.effect("accepts a conversation, with user: messages last or tools in between", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { llm } = yield* setup({ a: ["fine"] }, { targets: ["a/m"] })
       const answer = yield* llm.generate({
         prompt: [{ role: "system", content: "s" }, user("q"), { role: "assistant", content: "a" }, user("again")]
       })
       assert.strictEqual(answer.text, "fine")
-    }))
+    })
+  )
 })

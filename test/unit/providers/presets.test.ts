@@ -47,7 +47,7 @@ const firstRequest = (layer: ProviderLayer, env: Readonly<Record<string, string>
   const { asked, client } = recording()
   return withEnv(
     env,
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const provider = yield* LLMProvider.LLMProvider
       yield* provider.generate({ model: "a/model", messages: [{ role: "user", content: "x" }], maxTokens: 5 })
       assert.strictEqual(asked.length, 1)
@@ -81,7 +81,7 @@ const local = [
 describe("hosted presets", () => {
   for (const [name, preset, keyVariable, urlVariable, url] of hosted) {
     it.effect(name, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const plain = yield* firstRequest(preset.layerConfig(), { [keyVariable]: "k1" })
         assert.strictEqual(plain.provider.name, name)
         assert.strictEqual(plain.url, `${url}/chat/completions`)
@@ -94,23 +94,28 @@ describe("hosted presets", () => {
         assert.strictEqual(moved.headers["authorization"], "Bearer k2")
         assert.include(yield* refusal(preset.layerConfig()), keyVariable)
         assert.include(yield* refusal(preset.layerConfig(), { [keyVariable]: "" }), keyVariable)
-        assert.include(yield* refusal(preset.layerConfig(), { [keyVariable]: "k", [urlVariable]: "nonsense" }), urlVariable)
+        assert.include(
+          yield* refusal(preset.layerConfig(), { [keyVariable]: "k", [urlVariable]: "nonsense" }),
+          urlVariable
+        )
         assert.include(yield* refusal(preset.layer()), "apiKey")
-      }))
+      })
+    )
   }
 })
 
 describe("local presets need no key", () => {
   for (const [name, preset, urlVariable, url] of local) {
     it.effect(name, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const plain = yield* firstRequest(preset.layerConfig())
         assert.strictEqual(plain.provider.name, name)
         assert.strictEqual(plain.url, `${url}/chat/completions`)
         assert.notProperty(plain.headers, "authorization")
         const moved = yield* firstRequest(preset.layerConfig(), { [urlVariable]: "http://10.0.0.1/v1" })
         assert.strictEqual(moved.url, "http://10.0.0.1/v1/chat/completions")
-      }))
+      })
+    )
   }
 })
 
@@ -118,7 +123,7 @@ describe("Azure", () => {
   const env = { AZURE_OPENAI_API_KEY: "k", AZURE_OPENAI_BASE_URL: "https://r.openai.azure.com/" }
 
   it.effect("asks a deployment, with its own header and version", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const plain = yield* firstRequest(Azure.layerConfig(), env)
       assert.strictEqual(
         plain.url,
@@ -128,27 +133,32 @@ describe("Azure", () => {
       assert.notProperty(plain.headers, "authorization")
       const newer = yield* firstRequest(Azure.layerConfig(), { ...env, AZURE_OPENAI_API_VERSION: "2025-03-01-preview" })
       assert.include(newer.url, "api-version=2025-03-01-preview")
-    }))
+    })
+  )
 
   it.effect("names what is missing or wrong", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       assert.include(yield* refusal(Azure.layerConfig(), { AZURE_OPENAI_API_KEY: "k" }), "baseUrl")
       assert.include(yield* refusal(Azure.layerConfig({ apiVersion: "latest" }), env), "apiVersion")
-    }))
+    })
+  )
 })
 
 it.effect("several keys in one variable take turns", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { asked, client } = recording()
-    yield* Effect.gen(function*() {
+    yield* Effect.gen(function* () {
       const provider = yield* LLMProvider.LLMProvider
       for (let i = 0; i < 3; i++) yield* provider.generate({ model: "m", messages: [] })
-    }).pipe(
-      Effect.provide(Layer.provide(OpenAI.layerConfig(), client)),
-      (effect) => withEnv({ OPENAI_API_KEY: "k1, k2" }, effect)
+    }).pipe(Effect.provide(Layer.provide(OpenAI.layerConfig(), client)), (effect) =>
+      withEnv({ OPENAI_API_KEY: "k1, k2" }, effect)
     )
-    assert.deepStrictEqual(asked.map((request) => request.headers["authorization"]), ["Bearer k1", "Bearer k2", "Bearer k1"])
-  }))
+    assert.deepStrictEqual(
+      asked.map((request) => request.headers["authorization"]),
+      ["Bearer k1", "Bearer k2", "Bearer k1"]
+    )
+  })
+)
 
 describe("wrong options are refused when the provider is made", () => {
   const good: OpenAICompatible.Options = { name: "x", baseUrl: "https://x.test/v1" }
@@ -173,25 +183,33 @@ describe("wrong options are refused when the provider is made", () => {
   ]
   for (const [field, options] of rows) {
     it.effect(`${field}: ${JSON.stringify(options)}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const message = yield* refusal(OpenAICompatible.layer({ ...good, ...options }))
         assert.include(message, `${field} is `)
         assert.notInclude(message, "secret")
-      }))
+      })
+    )
   }
 
-  for (const options of [{ connections: 0 }, { connections: 1.5 }, { connectTimeout: 0 }, { keepAlive: NaN }, { keepAlive: Infinity }]) {
+  for (const options of [
+    { connections: 0 },
+    { connections: 1.5 },
+    { connectTimeout: 0 },
+    { keepAlive: NaN },
+    { keepAlive: Infinity }
+  ]) {
     it.effect(`HttpPool: ${JSON.stringify(options)} ${Object.keys(options)[0]}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(HttpPool.layer(options))))
         assert.include(String(error), Object.keys(options)[0]!)
-      }))
+      })
+    )
   }
 })
 
 describe("the request", () => {
   it.effect("organisation, project and headers are sent; OpenAI's own field names are used", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { headers, request } = yield* firstRequest(
         OpenAI.layer({ apiKey: Redacted.make("k"), organization: "o", project: "p", headers: { "x-a": "1" } })
       )
@@ -199,21 +217,24 @@ describe("the request", () => {
       const body = request.body
       const text = body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : ""
       assert.strictEqual((JSON.parse(text) as Record<string, unknown>)["max_completion_tokens"], 5)
-    }))
+    })
+  )
 
   it.effect("what JSON cannot hold is an InvalidRequestError, and nothing is sent", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { asked, client } = recording()
       const provider = yield* Effect.provide(OpenAICompatible.make({ name: "x", baseUrl: "https://x.test" }), client)
       const error = yield* Effect.flip(provider.generate({ model: "m", messages: [], extra: { big: 1n } }))
       assert.strictEqual(error._tag, "InvalidRequestError")
       assert.strictEqual(asked.length, 0)
-    }))
+    })
+  )
 
   it.effect("keys do not show in the provider, its errors or the configuration", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const client = HttpClient.make((request) =>
-        Effect.succeed(HttpClientResponse.fromWeb(request, new Response("Odd header: top-secret-key", { status: 422 }))))
+        Effect.succeed(HttpClientResponse.fromWeb(request, new Response("Odd header: top-secret-key", { status: 422 })))
+      )
       const provider = yield* Effect.provideService(
         OpenAICompatible.make({ name: "x", baseUrl: "https://x.test", apiKey: Redacted.make("top-secret-key") }),
         HttpClient.HttpClient,
@@ -221,12 +242,13 @@ describe("the request", () => {
       )
       const error = yield* Effect.flip(provider.generate({ model: "m", messages: [] }))
       assert.notInclude(JSON.stringify([provider, error]) + String(error) + error.message, "top-secret-key")
-    }))
+    })
+  )
 })
 
 describe("capabilities", () => {
   it.effect("by the model, or for all", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { provider } = yield* firstRequest(OpenAI.layer({ apiKey: Redacted.make("k") }))
       assert.strictEqual(provider.capabilities("gpt-4o-mini").contextWindow, 128_000)
       assert.strictEqual(provider.capabilities("gpt-4o-mini").prefill, false)
@@ -234,5 +256,6 @@ describe("capabilities", () => {
       assert.strictEqual(provider.capabilities("unheard-of").contextWindow, undefined)
       const own = yield* firstRequest(Ollama.layer({ capabilities: { contextWindow: 4096 } }))
       assert.deepStrictEqual(own.provider.capabilities("x"), { contextWindow: 4096 })
-    }))
+    })
+  )
 })

@@ -6,9 +6,12 @@ it("a sweep finds the operation after which an interruption leaks", async () => 
   const leaksOf = async (program: (held: { count: number }) => Effect.Effect<unknown>) => {
     let leaks = 0
     let held = { count: 0 }
-    const points = await sweep(() => program(held = { count: 0 }), () => {
-      if (held.count !== 0) leaks++
-    })
+    const points = await sweep(
+      () => program((held = { count: 0 })),
+      () => {
+        if (held.count !== 0) leaks++
+      }
+    )
     expect(points).toBeGreaterThan(3)
     return leaks
   }
@@ -18,7 +21,11 @@ it("a sweep finds the operation after which an interruption leaks", async () => 
     acquire(held).pipe(Effect.andThen(Effect.sleep(1)), Effect.andThen(release(held)))
   )
   const careful = await leaksOf((held) =>
-    Effect.acquireUseRelease(acquire(held), () => Effect.sleep(1), () => release(held))
+    Effect.acquireUseRelease(
+      acquire(held),
+      () => Effect.sleep(1),
+      () => release(held)
+    )
   )
   expect(careless).toBeGreaterThan(0)
   expect(careful).toBe(0)

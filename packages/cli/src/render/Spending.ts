@@ -1,6 +1,6 @@
 /** What was spent, as a table with bars, as JSON and as CSV. */
 import { type Ledger, Money } from "@breakwater/core"
-import { oneLine, type Style } from "./Style.ts"
+import { oneLine, type Style, widthOf } from "./Style.ts"
 import { table } from "./Table.ts"
 import { wrap } from "./Wrap.ts"
 
@@ -43,7 +43,10 @@ export const bar = (share: number, columns: number): string => {
   return "█".repeat(Math.floor(parts / 8)) + eighths[parts % 8]!
 }
 
-const barColumns = 20
+/** The longest bar, and the shortest that is worth its room. */
+const bars = { longest: 20, shortest: 6 }
+
+const numbers = { indent: "  ", right: [1, 2, 3, 4, 5] }
 
 /** By what the bars are long: by cost, or by tokens where nothing has a cost. */
 const weightOf = (total: Ledger.LedgerTotals) =>
@@ -54,7 +57,7 @@ const weightOf = (total: Ledger.LedgerTotals) =>
 const costText = ({ costNanos, records, unpriced }: Ledger.LedgerTotals): string =>
   unpriced === records ? "unknown" : dollars(costNanos)
 
-const spendingTable = (found: Found, total: Ledger.LedgerGroup, style: Style): string => {
+const spendingTable = (found: Found, total: Ledger.LedgerGroup, style: Style, width: number): string => {
   const weight = weightOf(total)
   const whole = weight(total)
   const longest = Math.max(1, ...found.groups.map(weight))
@@ -67,16 +70,20 @@ const spendingTable = (found: Found, total: Ledger.LedgerGroup, style: Style): s
   const rows = found.groups.map((group) => {
     const share = whole === 0 ? 0 : (100 * weight(group)) / whole
     const name = oneLine(nameOf(group, found), 40)
-    return [
-      name === "" ? style.dim("(none)") : name,
-      ...cells(group),
-      `${share.toFixed(1)} %`,
-      style.cyan(bar(weight(group) / longest, barColumns))
-    ]
+    return [name === "" ? style.dim("(none)") : name, ...cells(group), `${share.toFixed(1)} %`]
   })
-  const head = [found.by, "attempts", "tokens in", "tokens out", "cost", "share", ""]
-  const all = [head.map(style.bold), ...rows, ["total", ...cells(total)].map(style.bold)]
-  return table(all, { indent: "  ", right: [1, 2, 3, 4, 5] })
+  const head = [found.by, "attempts", "tokens in", "tokens out", "cost", "share"].map(style.bold)
+  const foot = ["total", ...cells(total), ""].map(style.bold)
+  const taken = Math.max(
+    ...table([head, ...rows, foot], numbers)
+      .split("\n")
+      .map(widthOf)
+  )
+  const room = Math.min(bars.longest, width - taken - 2)
+  // A name that fills the terminal leaves no room for a chart; the shares say it, too.
+  if (room < bars.shortest) return table([head, ...rows, foot], numbers)
+  const drawn = rows.map((row, i) => [...row, style.cyan(bar(weight(found.groups[i]!) / longest, room))])
+  return table([[...head, ""], ...drawn, [...foot, ""]], numbers)
 }
 
 const forecastText = ({ days, expected, high, low, method, spent }: Ledger.Forecast): string => {
@@ -111,7 +118,7 @@ export const textOf = (found: Found, style: Style, width: number): string => {
       : `  ${style.yellow(`the cost of ${count(total.unpriced)} of ${count(total.records)} attempts is not known`)}\n`
   const month = dayOf(forecast.startMs, timeZone).slice(0, 7)
   return (
-    `${style.bold(`Spent from ${span}`)}\n${spendingTable(found, total, style)}\n${partly}` +
+    `${style.bold(`Spent from ${span}`)}\n${spendingTable(found, total, style, width)}\n${partly}` +
     section(`The month ${month}`, [forecastText(forecast)], style, width) +
     (recommendations.length === 0
       ? ""

@@ -26,21 +26,21 @@ export interface AttemptCall {
 /** How an attempt ended. */
 export type AttemptOutcome =
   | {
-    readonly _tag: "success"
-    readonly usage: Usage
-    readonly tookMs: number
-    readonly firstTokenMs?: number
-    /** What the provider said of its limits. */
-    readonly limits?: RateLimits
-  }
+      readonly _tag: "success"
+      readonly usage: Usage
+      readonly tookMs: number
+      readonly firstTokenMs?: number
+      /** What the provider said of its limits. */
+      readonly limits?: RateLimits
+    }
   | {
-    readonly _tag: "failure"
-    readonly error: AttemptError
-    readonly tookMs: number
-    readonly firstTokenMs?: number
-    /** What was produced before the failure, if anything is known of it. */
-    readonly usage?: Usage
-  }
+      readonly _tag: "failure"
+      readonly error: AttemptError
+      readonly tookMs: number
+      readonly firstTokenMs?: number
+      /** What was produced before the failure, if anything is known of it. */
+      readonly usage?: Usage
+    }
   | { readonly _tag: "interrupted"; readonly tookMs: number; readonly usage?: Usage }
   /** Nothing was sent: a later policy of the same attempt refused, or the caller went away while it waited. */
   | { readonly _tag: "unsent" }

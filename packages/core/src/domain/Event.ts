@@ -438,7 +438,6 @@ export type PolicyEvent =
   | CircuitStoreChanged
 
 /** Where events go; `undefined` when nobody listens. */
-export const EventSink = Context.Reference<((event: PolicyEvent) => void) | undefined>(
-  "@breakwater/core/EventSink",
-  { defaultValue: () => undefined }
-)
+export const EventSink = Context.Reference<((event: PolicyEvent) => void) | undefined>("@breakwater/core/EventSink", {
+  defaultValue: () => undefined
+})

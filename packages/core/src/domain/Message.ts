@@ -62,11 +62,8 @@ export const charactersOf = (message: Message): number => {
         total += part.text.length
         break
       case "file":
-        total += typeof part.data === "string"
-          ? part.data.length
-          : part.data instanceof Uint8Array
-          ? part.data.byteLength
-          : 1
+        total +=
+          typeof part.data === "string" ? part.data.length : part.data instanceof Uint8Array ? part.data.byteLength : 1
         break
       default:
         total += 1

@@ -13,14 +13,7 @@ const Metadata = Schema.Record(Schema.String, Schema.Unknown)
  *
  * `error` never reaches a caller as success: a provider raises the error instead.
  */
-export const FinishReason = Schema.Literals([
-  "stop",
-  "length",
-  "tool-calls",
-  "content-filter",
-  "pause",
-  "other"
-])
+export const FinishReason = Schema.Literals(["stop", "length", "tool-calls", "content-filter", "pause", "other"])
 export type FinishReason = typeof FinishReason.Type
 
 const TextContent = Schema.Struct({
@@ -145,12 +138,14 @@ export const isContent = (part: StreamPart): boolean => {
 
 /** A whole turn as the parts of a stream: what a streamed call hands on where the answer came in one piece. */
 export const partsOf = (turn: Turn): ReadonlyArray<StreamPart> => {
-  const parts: Array<StreamPart> = [{
-    type: "response-metadata",
-    ...(turn.id === undefined ? {} : { id: turn.id }),
-    ...(turn.model === undefined ? {} : { model: turn.model }),
-    ...(turn.limits === undefined ? {} : { limits: turn.limits })
-  }]
+  const parts: Array<StreamPart> = [
+    {
+      type: "response-metadata",
+      ...(turn.id === undefined ? {} : { id: turn.id }),
+      ...(turn.model === undefined ? {} : { model: turn.model }),
+      ...(turn.limits === undefined ? {} : { limits: turn.limits })
+    }
+  ]
   for (const part of turn.content) {
     switch (part.type) {
       case "text":

@@ -42,7 +42,7 @@ export const fromAiTool = (tool: AiTool.Any): ToolDefinition => {
 /** Turns any accepted tools into definitions. */
 export const fromInput = (input: ToolsInput): ReadonlyArray<ToolDefinition> => {
   const list = Array.isArray(input)
-    ? input as ReadonlyArray<ToolDefinition | AiTool.Any>
-    : Object.values((input as Toolkit.Any).tools) as ReadonlyArray<AiTool.Any>
-  return list.map((tool) => isDefinition(tool) ? tool : fromAiTool(tool))
+    ? (input as ReadonlyArray<ToolDefinition | AiTool.Any>)
+    : (Object.values((input as Toolkit.Any).tools) as ReadonlyArray<AiTool.Any>)
+  return list.map((tool) => (isDefinition(tool) ? tool : fromAiTool(tool)))
 }

@@ -32,19 +32,24 @@ const origin = {
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** Too many requests or tokens, by the provider's count or by a local limit. */
-export class RateLimitError extends Schema.TaggedError<RateLimitError>("@breakwater/core/RateLimitError")("RateLimitError", {
-  ...origin,
-  source: Schema.Literals(["provider", "local"]),
-  scope: Schema.Literals(["requests", "tokens", "input-tokens", "output-tokens", "concurrent"]),
-  key: Schema.optionalKey(Schema.String),
-  limit: Schema.optionalKey(Schema.Finite),
-  limits: Schema.optionalKey(RateLimits)
-}) {
+export class RateLimitError extends Schema.TaggedError<RateLimitError>("@breakwater/core/RateLimitError")(
+  "RateLimitError",
+  {
+    ...origin,
+    source: Schema.Literals(["provider", "local"]),
+    scope: Schema.Literals(["requests", "tokens", "input-tokens", "output-tokens", "concurrent"]),
+    key: Schema.optionalKey(Schema.String),
+    limit: Schema.optionalKey(Schema.Finite),
+    limits: Schema.optionalKey(RateLimits)
+  }
+) {
   declare readonly isRetryable: boolean
 }
 
 /** The account has nothing left: no money, or a limit that lasts for days. Waiting does not help. */
-export class QuotaExhaustedError extends Schema.TaggedError<QuotaExhaustedError>("@breakwater/core/QuotaExhaustedError")("QuotaExhaustedError", {
+export class QuotaExhaustedError extends Schema.TaggedError<QuotaExhaustedError>(
+  "@breakwater/core/QuotaExhaustedError"
+)("QuotaExhaustedError", {
   ...origin,
   /** When the quota is renewed, in milliseconds since 1970. */
   resetsAt: Schema.optionalKey(Schema.Finite)
@@ -53,21 +58,30 @@ export class QuotaExhaustedError extends Schema.TaggedError<QuotaExhaustedError>
 }
 
 /** The provider has no capacity at the moment (503, 529). */
-export class ModelOverloadError extends Schema.TaggedError<ModelOverloadError>("@breakwater/core/ModelOverloadError")("ModelOverloadError", origin) {
+export class ModelOverloadError extends Schema.TaggedError<ModelOverloadError>("@breakwater/core/ModelOverloadError")(
+  "ModelOverloadError",
+  origin
+) {
   declare readonly isRetryable: boolean
 }
 
 /** The provider failed inside. */
-export class ServerError extends Schema.TaggedError<ServerError>("@breakwater/core/ServerError")("ServerError", origin) {
+export class ServerError extends Schema.TaggedError<ServerError>("@breakwater/core/ServerError")(
+  "ServerError",
+  origin
+) {
   declare readonly isRetryable: boolean
 }
 
 /** The connection failed before an answer was read. */
-export class TransportError extends Schema.TaggedError<TransportError>("@breakwater/core/TransportError")("TransportError", {
-  ...origin,
-  phase: Schema.Literals(["dns", "connect", "tls", "write", "read", "reset"]),
-  cause: Schema.optionalKey(Schema.Defect())
-}) {
+export class TransportError extends Schema.TaggedError<TransportError>("@breakwater/core/TransportError")(
+  "TransportError",
+  {
+    ...origin,
+    phase: Schema.Literals(["dns", "connect", "tls", "write", "read", "reset"]),
+    cause: Schema.optionalKey(Schema.Defect())
+  }
+) {
   declare readonly isRetryable: boolean
 }
 
@@ -75,7 +89,9 @@ export class TransportError extends Schema.TaggedError<TransportError>("@breakwa
  * A wait was longer than allowed. `phase` says which: making the connection, waiting for the first token,
  * waiting between two tokens, or the attempt as a whole.
  */
-export class RequestTimeoutError extends Schema.TaggedError<RequestTimeoutError>("@breakwater/core/RequestTimeoutError")("RequestTimeoutError", {
+export class RequestTimeoutError extends Schema.TaggedError<RequestTimeoutError>(
+  "@breakwater/core/RequestTimeoutError"
+)("RequestTimeoutError", {
   ...origin,
   phase: Schema.Literals(["connect", "firstToken", "idle", "total"]),
   limit: Schema.Duration
@@ -84,7 +100,9 @@ export class RequestTimeoutError extends Schema.TaggedError<RequestTimeoutError>
 }
 
 /** A stream broke off before its end. What had arrived is here. */
-export class StreamInterruptedError extends Schema.TaggedError<StreamInterruptedError>("@breakwater/core/StreamInterruptedError")("StreamInterruptedError", {
+export class StreamInterruptedError extends Schema.TaggedError<StreamInterruptedError>(
+  "@breakwater/core/StreamInterruptedError"
+)("StreamInterruptedError", {
   ...origin,
   partialText: Schema.String,
   parts: Schema.Array(StreamPart),
@@ -94,7 +112,9 @@ export class StreamInterruptedError extends Schema.TaggedError<StreamInterrupted
 }
 
 /** The provider answered something that is not an answer. */
-export class InvalidResponseError extends Schema.TaggedError<InvalidResponseError>("@breakwater/core/InvalidResponseError")("InvalidResponseError", {
+export class InvalidResponseError extends Schema.TaggedError<InvalidResponseError>(
+  "@breakwater/core/InvalidResponseError"
+)("InvalidResponseError", {
   ...origin,
   /** The beginning of the body, at most 500 characters. */
   excerpt: Schema.optionalKey(Schema.String)
@@ -103,27 +123,35 @@ export class InvalidResponseError extends Schema.TaggedError<InvalidResponseErro
 }
 
 /** Prompt and answer do not fit the model's window. The numbers are there if the provider named them. */
-export class ContextLengthError extends Schema.TaggedError<ContextLengthError>("@breakwater/core/ContextLengthError")("ContextLengthError", {
-  ...origin,
-  maxTokens: Schema.optionalKey(Count),
-  requestedTokens: Schema.optionalKey(Count)
-}) {
+export class ContextLengthError extends Schema.TaggedError<ContextLengthError>("@breakwater/core/ContextLengthError")(
+  "ContextLengthError",
+  {
+    ...origin,
+    maxTokens: Schema.optionalKey(Count),
+    requestedTokens: Schema.optionalKey(Count)
+  }
+) {
   declare readonly isRetryable: boolean
 }
 
 /** The provider refused the prompt, or cut off the answer, for its content. */
-export class ContentFilterError extends Schema.TaggedError<ContentFilterError>("@breakwater/core/ContentFilterError")("ContentFilterError", {
-  ...origin,
-  stage: Schema.Literals(["input", "output"]),
-  categories: Schema.optionalKey(Schema.Array(Schema.String)),
-  /** The provider's reason, in its words. */
-  reason: Schema.optionalKey(Schema.String)
-}) {
+export class ContentFilterError extends Schema.TaggedError<ContentFilterError>("@breakwater/core/ContentFilterError")(
+  "ContentFilterError",
+  {
+    ...origin,
+    stage: Schema.Literals(["input", "output"]),
+    categories: Schema.optionalKey(Schema.Array(Schema.String)),
+    /** The provider's reason, in its words. */
+    reason: Schema.optionalKey(Schema.String)
+  }
+) {
   declare readonly isRetryable: boolean
 }
 
 /** The provider does not accept the key. */
-export class AuthenticationError extends Schema.TaggedError<AuthenticationError>("@breakwater/core/AuthenticationError")("AuthenticationError", {
+export class AuthenticationError extends Schema.TaggedError<AuthenticationError>(
+  "@breakwater/core/AuthenticationError"
+)("AuthenticationError", {
   ...origin,
   kind: Schema.Literals(["missing", "invalid", "forbidden"])
 }) {
@@ -131,12 +159,17 @@ export class AuthenticationError extends Schema.TaggedError<AuthenticationError>
 }
 
 /** The provider has no such model, or not for this account. */
-export class ModelNotFoundError extends Schema.TaggedError<ModelNotFoundError>("@breakwater/core/ModelNotFoundError")("ModelNotFoundError", origin) {
+export class ModelNotFoundError extends Schema.TaggedError<ModelNotFoundError>("@breakwater/core/ModelNotFoundError")(
+  "ModelNotFoundError",
+  origin
+) {
   declare readonly isRetryable: boolean
 }
 
 /** The request itself is wrong, found by this library or by the provider. `parameter` names the field. */
-export class InvalidRequestError extends Schema.TaggedError<InvalidRequestError>("@breakwater/core/InvalidRequestError")("InvalidRequestError", {
+export class InvalidRequestError extends Schema.TaggedError<InvalidRequestError>(
+  "@breakwater/core/InvalidRequestError"
+)("InvalidRequestError", {
   ...origin,
   parameter: Schema.optionalKey(Schema.String)
 }) {
@@ -144,7 +177,9 @@ export class InvalidRequestError extends Schema.TaggedError<InvalidRequestError>
 }
 
 /** The answer does not satisfy the schema that was asked for. */
-export class StructuredOutputError extends Schema.TaggedError<StructuredOutputError>("@breakwater/core/StructuredOutputError")("StructuredOutputError", {
+export class StructuredOutputError extends Schema.TaggedError<StructuredOutputError>(
+  "@breakwater/core/StructuredOutputError"
+)("StructuredOutputError", {
   ...origin,
   /** What does not fit, a line for each place. */
   issues: Schema.Array(Schema.String),
@@ -155,27 +190,35 @@ export class StructuredOutputError extends Schema.TaggedError<StructuredOutputEr
 }
 
 /** The circuit breaker of a target is open: it has failed too often lately. */
-export class CircuitOpenError extends Schema.TaggedError<CircuitOpenError>("@breakwater/core/CircuitOpenError")("CircuitOpenError", {
-  ...origin,
-  key: Schema.String
-}) {
+export class CircuitOpenError extends Schema.TaggedError<CircuitOpenError>("@breakwater/core/CircuitOpenError")(
+  "CircuitOpenError",
+  {
+    ...origin,
+    key: Schema.String
+  }
+) {
   declare readonly isRetryable: boolean
 }
 
 /** Too many calls are under way, and the queue is full or the wait too long. */
-export class BulkheadFullError extends Schema.TaggedError<BulkheadFullError>("@breakwater/core/BulkheadFullError")("BulkheadFullError", {
-  ...origin,
-  key: Schema.String,
-  /** Calls waiting when this one was rejected. */
-  queued: Count,
-  /** How long this one had waited. */
-  waited: Schema.Duration
-}) {
+export class BulkheadFullError extends Schema.TaggedError<BulkheadFullError>("@breakwater/core/BulkheadFullError")(
+  "BulkheadFullError",
+  {
+    ...origin,
+    key: Schema.String,
+    /** Calls waiting when this one was rejected. */
+    queued: Count,
+    /** How long this one had waited. */
+    waited: Schema.Duration
+  }
+) {
   declare readonly isRetryable: boolean
 }
 
 /** The call could cost more than is left. Amounts are whole nano-dollars, as decimal texts in the encoded form. */
-export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>("@breakwater/core/BudgetExceededError")("BudgetExceededError", {
+export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>(
+  "@breakwater/core/BudgetExceededError"
+)("BudgetExceededError", {
   ...origin,
   scope: Schema.String,
   period: Schema.String,
@@ -197,15 +240,20 @@ export class BudgetExceededError extends Schema.TaggedError<BudgetExceededError>
 }
 
 /** A guard refused the prompt. Names the rules, never the text they matched. */
-export class InputRejectedError extends Schema.TaggedError<InputRejectedError>("@breakwater/core/InputRejectedError")("InputRejectedError", {
-  ...origin,
-  rules: Schema.Array(Schema.String)
-}) {
+export class InputRejectedError extends Schema.TaggedError<InputRejectedError>("@breakwater/core/InputRejectedError")(
+  "InputRejectedError",
+  {
+    ...origin,
+    rules: Schema.Array(Schema.String)
+  }
+) {
   declare readonly isRetryable: boolean
 }
 
 /** A guard refused the answer. Names the rules, never the text they matched. */
-export class OutputRejectedError extends Schema.TaggedError<OutputRejectedError>("@breakwater/core/OutputRejectedError")("OutputRejectedError", {
+export class OutputRejectedError extends Schema.TaggedError<OutputRejectedError>(
+  "@breakwater/core/OutputRejectedError"
+)("OutputRejectedError", {
   ...origin,
   rules: Schema.Array(Schema.String)
 }) {
@@ -213,7 +261,9 @@ export class OutputRejectedError extends Schema.TaggedError<OutputRejectedError>
 }
 
 /** The time for the whole call is over: all attempts and waits together. */
-export class DeadlineExceededError extends Schema.TaggedError<DeadlineExceededError>("@breakwater/core/DeadlineExceededError")("DeadlineExceededError", {
+export class DeadlineExceededError extends Schema.TaggedError<DeadlineExceededError>(
+  "@breakwater/core/DeadlineExceededError"
+)("DeadlineExceededError", {
   ...origin,
   elapsed: Schema.Duration,
   limit: Schema.Duration
@@ -222,7 +272,10 @@ export class DeadlineExceededError extends Schema.TaggedError<DeadlineExceededEr
 }
 
 /** The price of a model is not known, so a budget cannot be kept. */
-export class UnpricedModelError extends Schema.TaggedError<UnpricedModelError>("@breakwater/core/UnpricedModelError")("UnpricedModelError", origin) {
+export class UnpricedModelError extends Schema.TaggedError<UnpricedModelError>("@breakwater/core/UnpricedModelError")(
+  "UnpricedModelError",
+  origin
+) {
   declare readonly isRetryable: boolean
 }
 
@@ -275,7 +328,9 @@ export const FailedAttempt = Schema.Struct({
 export type FailedAttempt = typeof FailedAttempt.Type
 
 /** Every target failed. With a single target its own error surfaces instead. */
-export class AllTargetsFailedError extends Schema.TaggedError<AllTargetsFailedError>("@breakwater/core/AllTargetsFailedError")("AllTargetsFailedError", {
+export class AllTargetsFailedError extends Schema.TaggedError<AllTargetsFailedError>(
+  "@breakwater/core/AllTargetsFailedError"
+)("AllTargetsFailedError", {
   ...origin,
   attempts: Schema.Array(FailedAttempt)
 }) {
@@ -312,10 +367,7 @@ export interface Origin {
 
 /** The same error with its origin filled in where it was silent. The original is left as it is. */
 export const withOrigin = <E extends LLMError>(error: E, origin: Origin): E => {
-  const copy = Object.create(
-    Object.getPrototypeOf(error) as object,
-    Object.getOwnPropertyDescriptors(error)
-  ) as E
+  const copy = Object.create(Object.getPrototypeOf(error) as object, Object.getOwnPropertyDescriptors(error)) as E
   for (const key of ["provider", "model", "requestId", "attempt"] as const) {
     if (origin[key] !== undefined && copy[key] === undefined) {
       Object.defineProperty(copy, key, { value: origin[key], enumerable: true, configurable: true, writable: true })

@@ -23,34 +23,46 @@ export const constant = (base: number, cap: number): Delays => {
   return () => delay
 }
 
-export const linear = (base: number, increment: number, cap: number): Delays => (attempt) =>
-  Math.min(cap, base + increment * (attempt - 1))
+export const linear =
+  (base: number, increment: number, cap: number): Delays =>
+  (attempt) =>
+    Math.min(cap, base + increment * (attempt - 1))
 
 /** `base` and `factor` are above zero, so an overflow is Infinity, which the cap cuts: never NaN. */
-export const exponential = (base: number, factor: number, cap: number): Delays => (attempt) =>
-  Math.min(cap, base * factor ** (attempt - 1))
+export const exponential =
+  (base: number, factor: number, cap: number): Delays =>
+  (attempt) =>
+    Math.min(cap, base * factor ** (attempt - 1))
 
 /** Stops adding at the cap: at most some dozens of steps, however late the attempt. */
-export const fibonacci = (base: number, cap: number): Delays => (attempt) => {
-  let previous = 0
-  let current = base
-  for (let i = 1; i < attempt && current < cap; i++) {
-    const next = previous + current
-    previous = current
-    current = next
+export const fibonacci =
+  (base: number, cap: number): Delays =>
+  (attempt) => {
+    let previous = 0
+    let current = base
+    for (let i = 1; i < attempt && current < cap; i++) {
+      const next = previous + current
+      previous = current
+      current = next
+    }
+    return Math.min(cap, current)
   }
-  return Math.min(cap, current)
-}
 
 /** Uniform from `base` to three times the previous delay. For the first, `previous` is `base`. */
 export const decorrelated = (base: number, cap: number, previous: number, u: number): number =>
   Math.min(cap, base + u * Math.max(0, 3 * previous - base))
 
 /** The shorter of two delays. */
-export const union = (a: Delays, b: Delays): Delays => (attempt) => Math.min(a(attempt), b(attempt))
+export const union =
+  (a: Delays, b: Delays): Delays =>
+  (attempt) =>
+    Math.min(a(attempt), b(attempt))
 
 /** The longer of two delays. */
-export const intersection = (a: Delays, b: Delays): Delays => (attempt) => Math.max(a(attempt), b(attempt))
+export const intersection =
+  (a: Delays, b: Delays): Delays =>
+  (attempt) =>
+    Math.max(a(attempt), b(attempt))
 
 /** Spreads a delay downwards, so that a cap stays a cap. */
 export const spread = (jitter: Jitter, delay: number, u: number): number => {

@@ -27,7 +27,7 @@ export interface Estimate {
 
 /** (output tokens ÷ tokens a second + allowance × messages) × safety factor, between the bounds. */
 export const limitMs = (settings: DynamicSettings, tokensPerSecond: number, estimate: Estimate): number => {
-  const expected = estimate.outputTokens / tokensPerSecond * 1000 + settings.perMessageMs * estimate.messages
+  const expected = (estimate.outputTokens / tokensPerSecond) * 1000 + settings.perMessageMs * estimate.messages
   const limit = expected * settings.safetyFactor
   return Math.min(settings.maxMs, Math.max(settings.minMs, Number.isNaN(limit) ? settings.maxMs : limit))
 }
@@ -43,7 +43,7 @@ export const learn = (
   smoothing: number
 ): number | undefined => {
   if (!(tokens >= smallestSample) || !(elapsedMs > 0) || !Number.isFinite(tokens / elapsedMs)) return rate
-  const sample = tokens / elapsedMs * 1000
+  const sample = (tokens / elapsedMs) * 1000
   return rate === undefined ? sample : rate + smoothing * (sample - rate)
 }
 

@@ -15,9 +15,7 @@ const show = (value: unknown): string => {
 
 /** The error for one wrong option. */
 export const optionError = (field: string, value: unknown, allowed: string): Config.ConfigError =>
-  new Config.ConfigError(
-    new ConfigProvider.SourceError({ message: `${field} is ${show(value)}; allowed: ${allowed}` })
-  )
+  new Config.ConfigError(new ConfigProvider.SourceError({ message: `${field} is ${show(value)}; allowed: ${allowed}` }))
 
 /** A check of one field: `undefined` when it passes. */
 export type Check = Config.ConfigError | undefined
@@ -33,10 +31,10 @@ export const wholeInRange = (field: string, value: number, min: number, max = Nu
   Number.isSafeInteger(value) && value >= min && value <= max
     ? undefined
     : optionError(
-      field,
-      value,
-      max === Number.MAX_SAFE_INTEGER ? `a whole number of at least ${min}` : `a whole number from ${min} to ${max}`
-    )
+        field,
+        value,
+        max === Number.MAX_SAFE_INTEGER ? `a whole number of at least ${min}` : `a whole number from ${min} to ${max}`
+      )
 
 /** Milliseconds of a duration, or `undefined` for one that is not a duration, negative, NaN or infinite. */
 export const millisOf = (value: Duration.Input): number | undefined => {

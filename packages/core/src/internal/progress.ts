@@ -39,21 +39,23 @@ const tokensOfPart = (part: StreamPart): number => {
 
 /** Some tokens more. Without any the state stays as it is. */
 const advance = (state: ProgressState, tokens: number, nowMs: number): ProgressState =>
-  tokens <= 0 ? state : {
-    startedMs: state.startedMs,
-    firstMs: state.firstMs ?? nowMs,
-    tokens: state.tokens + tokens
-  }
+  tokens <= 0
+    ? state
+    : {
+        startedMs: state.startedMs,
+        firstMs: state.firstMs ?? nowMs,
+        tokens: state.tokens + tokens
+      }
 
 /** The figures at a moment. */
 const read = (state: ProgressState, nowMs: number, maxTokens: number | undefined): Progress => {
   const elapsedMs = Math.max(0, nowMs - state.startedMs)
   const answering = state.firstMs === undefined ? 0 : nowMs - state.firstMs
-  const tokensPerSecond = answering > 0 ? state.tokens / answering * 1000 : 0
+  const tokensPerSecond = answering > 0 ? (state.tokens / answering) * 1000 : 0
   const figures = { elapsedMs, tokens: Math.round(state.tokens), tokensPerSecond }
   return maxTokens === undefined || tokensPerSecond === 0
     ? figures
-    : { ...figures, remainingMs: Math.max(0, maxTokens - state.tokens) / tokensPerSecond * 1000 }
+    : { ...figures, remainingMs: (Math.max(0, maxTokens - state.tokens) / tokensPerSecond) * 1000 }
 }
 
 /** The state of one answer, kept for its reader. */

@@ -59,7 +59,7 @@ export const ratioLeft = (window: WindowCount, nowMs: number, settings: RatioSet
   const overlap = Math.max(0, 1 - elapsed / settings.windowMs)
   const calls = window.calls + window.previousCalls * overlap
   const retries = window.retries + window.previousRetries * overlap
-  return calls * settings.ratio + settings.minPerSecond * settings.windowMs / 1000 - retries
+  return calls * settings.ratio + (settings.minPerSecond * settings.windowMs) / 1000 - retries
 }
 
 /** Tokens after a success: one more, or all that a rescued call had spent; never above the capacity. */

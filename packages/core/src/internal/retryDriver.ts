@@ -80,7 +80,7 @@ interface Hinted {
   readonly retryAfter?: unknown
 }
 
-const fieldsOf = (error: unknown): Hinted => typeof error === "object" && error !== null ? error : {}
+const fieldsOf = (error: unknown): Hinted => (typeof error === "object" && error !== null ? error : {})
 
 /** The kind of an error: its `_tag`, or else the name of its class. */
 export const kindOf = (error: unknown): string => {
@@ -167,18 +167,20 @@ class DriverImpl<E> implements Driver<E> {
     const own = Object.hasOwn(this.rules.overrides, kind) ? this.rules.overrides[kind]?.schedule : undefined
     const slot = own === undefined ? "" : kind
     const known = this.steps?.get(slot)
-    const step: Effect.Effect<Step<E>> = known !== undefined
-      ? Effect.succeed(known)
-      : Effect.map(Schedule.toStep(own ?? this.rules.schedule), (made) => {
-        ;(this.steps ??= new Map()).set(slot, made)
-        return made
-      })
+    const step: Effect.Effect<Step<E>> =
+      known !== undefined
+        ? Effect.succeed(known)
+        : Effect.map(Schedule.toStep(own ?? this.rules.schedule), (made) => {
+            ;(this.steps ??= new Map()).set(slot, made)
+            return made
+          })
     return Effect.flatMap(step, (run) =>
       Pull.matchEffect(run(wallMs, error), {
         onSuccess: ([, duration]) => Effect.succeed(Duration.toMillis(duration)),
         onFailure: () => Effect.succeed(undefined),
         onDone: () => Effect.succeed(undefined)
-      }))
+      })
+    )
   }
 
   private decide(error: E, kind: string, delayMs: number, nowMs: number): Decision {

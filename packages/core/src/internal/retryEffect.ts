@@ -23,7 +23,8 @@ export const waitToRetry = <E>(driver: Driver<E>, error: E): Effect.Effect<boole
     Effect.flatMap(driver.next(error, monotonicMs(clockOf(fiber))), (decision) =>
       decision._tag === "stop"
         ? Effect.succeed(false)
-        : Effect.as(Effect.sleep(Duration.millis(decision.delayMs)), true))
+        : Effect.as(Effect.sleep(Duration.millis(decision.delayMs)), true)
+    )
   )
 
 const nowOf = Effect.withFiber((fiber) => Effect.succeed(monotonicMs(clockOf(fiber))))
@@ -44,10 +45,11 @@ const recover = <A, E, R>(
   return Effect.flatMap(waitToRetry(driver, failed.error), (again) =>
     again
       ? Effect.matchCauseEffect(self, {
-        onSuccess: (value) => Effect.map(nowOf, (nowMs) => (driver.succeeded(nowMs), value)),
-        onFailure: (next) => recover(self, next, driver)
-      })
-      : Effect.failCause(cause))
+          onSuccess: (value) => Effect.map(nowOf, (nowMs) => (driver.succeeded(nowMs), value)),
+          onFailure: (next) => recover(self, next, driver)
+        })
+      : Effect.failCause(cause)
+  )
 }
 
 /** An effect that is tried again. A success at the first attempt costs one handler, unless a budget wants to know. */

@@ -29,15 +29,17 @@ const pair = (ms: number): [Duration.Duration, Duration.Duration] => {
 /** A schedule that never ends, from delays that depend on the attempt alone. */
 export const fromDelays = (delays: Delays, jitter: Jitter): DelaySchedule =>
   withBound(
-    Schedule.fromStep(Effect.sync(() => {
-      let attempt = 0
-      return () => {
-        const delay = delays(++attempt)
-        return jitter === "none"
-          ? Effect.succeed(pair(delay))
-          : Effect.map(Random.next, (u) => pair(spread(jitter, delay, u)))
-      }
-    })),
+    Schedule.fromStep(
+      Effect.sync(() => {
+        let attempt = 0
+        return () => {
+          const delay = delays(++attempt)
+          return jitter === "none"
+            ? Effect.succeed(pair(delay))
+            : Effect.map(Random.next, (u) => pair(spread(jitter, delay, u)))
+        }
+      })
+    ),
     delays
   )
 
@@ -48,13 +50,15 @@ export const fromPrevious = (
   bound: Delays
 ): DelaySchedule =>
   withBound(
-    Schedule.fromStep(Effect.sync(() => {
-      let previous = first
-      return () =>
-        Effect.map(Random.next, (u) => {
-          previous = next(previous, u)
-          return pair(previous)
-        })
-    })),
+    Schedule.fromStep(
+      Effect.sync(() => {
+        let previous = first
+        return () =>
+          Effect.map(Random.next, (u) => {
+            previous = next(previous, u)
+            return pair(previous)
+          })
+      })
+    ),
     bound
   )

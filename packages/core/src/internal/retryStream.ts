@@ -21,8 +21,8 @@ export const retryStream = <A, E, R>(
   options: DriverOptions,
   timeoutMs: number | undefined
 ): Stream.Stream<A, E, R> =>
-  Stream.fromChannel(Channel.fromTransform<Parts<A>, E, void, unknown, unknown, unknown, never, R, never>(
-    (_upstream, scope) =>
+  Stream.fromChannel(
+    Channel.fromTransform<Parts<A>, E, void, unknown, unknown, unknown, never, R, never>((_upstream, scope) =>
       Effect.withFiber((fiber) => {
         const startMs = monotonicMs(clockOf(fiber))
         options.budget?.onCall(options.key ?? "", startMs)
@@ -36,7 +36,8 @@ export const retryStream = <A, E, R>(
               Effect.map(pull, (parts) => {
                 committed = pull
                 return parts
-              })),
+              })
+            ),
             {
               onSuccess: succeed,
               onFailure: (cause) => Effect.andThen(Scope.close(own, Exit.failCause(cause)), recover(cause))
@@ -56,9 +57,11 @@ export const retryStream = <A, E, R>(
           const failed = recoverable(cause as Cause.Cause<E>)
           if (failed === undefined) return Effect.failCause(cause)
           return Effect.flatMap(waitToRetry(driver, failed.error), (again) =>
-            again ? attempt : Effect.failCause(cause))
+            again ? attempt : Effect.failCause(cause)
+          )
         }
 
         return Effect.succeed(Effect.suspend(() => committed ?? attempt))
       })
-  ))
+    )
+  )

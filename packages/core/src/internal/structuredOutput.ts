@@ -18,8 +18,8 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1()
 export const issuesOf = (error: Schema.SchemaError): ReadonlyArray<string> =>
   format(error.issue).issues.map((issue) => {
     const path = (issue.path ?? [])
-      .map((step) => typeof step === "object" ? step.key : step)
-      .map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`)
+      .map((step) => (typeof step === "object" ? step.key : step))
+      .map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`))
       .join("")
     return `${path === "" ? "answer" : path.replace(/^\./, "")}: ${issue.message}`
   })

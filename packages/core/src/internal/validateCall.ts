@@ -26,9 +26,12 @@ const number = (parameter: string, value: number | undefined, min: number, max: 
     return undefined
   }
   const kind = whole ? "a whole number" : "a number"
-  const range = max === Number.MAX_SAFE_INTEGER
-    ? min === -Number.MAX_SAFE_INTEGER ? kind : `${kind} of at least ${min}`
-    : `${kind} from ${min} to ${max}`
+  const range =
+    max === Number.MAX_SAFE_INTEGER
+      ? min === -Number.MAX_SAFE_INTEGER
+        ? kind
+        : `${kind} of at least ${min}`
+      : `${kind} from ${min} to ${max}`
   return invalid(parameter, `${show(value)} is not allowed; it must be ${range}`)
 }
 
@@ -76,15 +79,15 @@ const MAX = Number.MAX_SAFE_INTEGER
 /** Sampling parameters, each in its range. */
 export const checkSampling = (options: Sampling): Problem =>
   number("temperature", options.temperature, 0, 2) ??
-    number("topP", options.topP, 0, 1) ??
-    number("topK", options.topK, 1, MAX, true) ??
-    number("maxTokens", options.maxTokens, 1, MAX, true) ??
-    number("seed", options.seed, -MAX, MAX, true) ??
-    number("presencePenalty", options.presencePenalty, -2, 2) ??
-    number("frequencyPenalty", options.frequencyPenalty, -2, 2) ??
-    (options.stop?.some((text) => typeof text !== "string" || text.length === 0) === true
-      ? invalid("stop", "every stop text must hold at least one character")
-      : undefined)
+  number("topP", options.topP, 0, 1) ??
+  number("topK", options.topK, 1, MAX, true) ??
+  number("maxTokens", options.maxTokens, 1, MAX, true) ??
+  number("seed", options.seed, -MAX, MAX, true) ??
+  number("presencePenalty", options.presencePenalty, -2, 2) ??
+  number("frequencyPenalty", options.frequencyPenalty, -2, 2) ??
+  (options.stop?.some((text) => typeof text !== "string" || text.length === 0) === true
+    ? invalid("stop", "every stop text must hold at least one character")
+    : undefined)
 
 /** Tools with names of their own, and a choice among them. */
 export const checkTools = (
@@ -101,7 +104,7 @@ export const checkTools = (
   }
   if (choice === undefined || typeof choice === "string") {
     return choice === "required" && names.size === 0
-      ? invalid("toolChoice", "\"required\" needs at least one tool")
+      ? invalid("toolChoice", '"required" needs at least one tool')
       : undefined
   }
   const wanted = "tool" in choice ? [choice.tool] : choice.oneOf

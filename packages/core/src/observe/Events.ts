@@ -9,13 +9,13 @@ import * as Stream from "effect/Stream"
 import { EventSink, type PolicyEvent } from "../domain/Event.ts"
 
 /** Calls `handler` for every event of the effect. The handler is called synchronously: it should be quick. */
-export const listen = (handler: (event: PolicyEvent) => void) =>
-<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.updateService(effect, EventSink, (outer) => both(outer, handler))
+export const listen =
+  (handler: (event: PolicyEvent) => void) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.updateService(effect, EventSink, (outer) => both(outer, handler))
 
 /** Calls `handler` for every event of the program that is given this Layer. */
-export const layer = (handler: (event: PolicyEvent) => void): Layer.Layer<never> =>
-  Layer.succeed(EventSink, handler)
+export const layer = (handler: (event: PolicyEvent) => void): Layer.Layer<never> => Layer.succeed(EventSink, handler)
 
 /**
  * Runs an effect beside a stream of its events. The stream holds `capacity` events (default 1,024) and drops the
@@ -26,7 +26,7 @@ export const withStream = <A, E, R, B, E2, R2>(
   consume: (events: Stream.Stream<PolicyEvent>) => Effect.Effect<B, E2, R2>,
   options?: { readonly capacity?: number }
 ): Effect.Effect<readonly [A, B], E | E2, R | R2> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const queue = yield* Queue.sliding<PolicyEvent, Cause.Done>(options?.capacity ?? 1024)
     const run = effect.pipe(
       listen((event) => {
@@ -40,8 +40,10 @@ export const withStream = <A, E, R, B, E2, R2>(
 const both = (
   outer: ((event: PolicyEvent) => void) | undefined,
   inner: (event: PolicyEvent) => void
-): (event: PolicyEvent) => void =>
-  outer === undefined ? inner : (event) => {
-    outer(event)
-    inner(event)
-  }
+): ((event: PolicyEvent) => void) =>
+  outer === undefined
+    ? inner
+    : (event) => {
+        outer(event)
+        inner(event)
+      }

@@ -49,8 +49,10 @@ class Family {
     const known = this.series.get(key)
     if (known !== undefined) return known
     if (this.series.size < maxSeries) return this.add(key, labels)
-    return this.series.get("other") ??
+    return (
+      this.series.get("other") ??
       this.add("other", Object.fromEntries(Object.keys(labels).map((name) => [name, "other"])))
+    )
   }
 
   private add(key: string, labels: Labels): Metric.Metric<number, unknown> {
@@ -246,7 +248,7 @@ class Recorder {
  */
 export const layer: Layer.Layer<never> = Layer.effect(
   EventSink,
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const context = yield* Effect.context<never>()
     const outer = yield* EventSink
     const recorder = new Recorder(context)

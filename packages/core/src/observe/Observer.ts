@@ -34,10 +34,12 @@ export const forCall = (
   }
 }
 
-const guarded = (sink: (event: PolicyEvent) => void) => (event: PolicyEvent): void => {
-  try {
-    sink(event)
-  } catch {
-    // An observer must never change what it observes.
+const guarded =
+  (sink: (event: PolicyEvent) => void) =>
+  (event: PolicyEvent): void => {
+    try {
+      sink(event)
+    } catch {
+      // An observer must never change what it observes.
+    }
   }
-}

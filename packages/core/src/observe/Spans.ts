@@ -165,10 +165,11 @@ const endAttempt = (
     if (error.status !== undefined) span.attribute("http.response.status_code", error.status)
     if (error.requestId !== undefined) span.attribute("breakwater.provider.request.id", error.requestId)
   }
-  const exit = outcome._tag === "failure"
-    ? Exit.fail(outcome.error)
-    : outcome._tag === "interrupted"
-    ? Exit.interrupt()
-    : Exit.void
+  const exit =
+    outcome._tag === "failure"
+      ? Exit.fail(outcome.error)
+      : outcome._tag === "interrupted"
+        ? Exit.interrupt()
+        : Exit.void
   span.end(clock.currentTimeNanosUnsafe(), exit)
 }

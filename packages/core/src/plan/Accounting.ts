@@ -19,14 +19,17 @@ const callOf = (run: Run, request: ProviderRequest | ProviderEmbedRequest): Budg
 })
 
 /** The budget's reservation, with the ledger as another one who hears how it was settled. */
-export const accounted = (reserve: BudgetService["reserve"], record: LedgerService["record"]): BudgetService["reserve"] =>
+export const accounted = (
+  reserve: BudgetService["reserve"],
+  record: LedgerService["record"]
+): BudgetService["reserve"] =>
   record === undefined
     ? reserve
     : (call) =>
-      Effect.map(reserve === undefined ? Effect.succeed(() => {}) : reserve(call), (settle) => (attempts) => {
-        settle(attempts)
-        record(call, attempts)
-      })
+        Effect.map(reserve === undefined ? Effect.succeed(() => {}) : reserve(call), (settle) => (attempts) => {
+          settle(attempts)
+          record(call, attempts)
+        })
 
 /** Runs a call within a reservation of its worst case, and settles what its attempts really cost. */
 export const withBudget = <A>(
@@ -48,10 +51,9 @@ export const budgetedStream = (
   request: ProviderRequest,
   planned: Stream.Stream<LLMStreamPart, LLMError>
 ): Stream.Stream<LLMStreamPart, LLMError> =>
-  Stream.unwrap(Effect.map(
-    Effect.acquireRelease(
-      reserve(callOf(run, request)),
-      (settle) => Effect.sync(() => settle(run.records))
-    ),
-    () => planned
-  ))
+  Stream.unwrap(
+    Effect.map(
+      Effect.acquireRelease(reserve(callOf(run, request)), (settle) => Effect.sync(() => settle(run.records))),
+      () => planned
+    )
+  )

@@ -22,9 +22,9 @@ export const admit = (run: Run, active: ActiveAttempt): Effect.Effect<void, Atte
     index === admits.length
       ? Effect.void
       : Effect.flatMap(admits[index]!(active.call), (settle) => {
-        active.settles.push(settle)
-        return from(index + 1)
-      })
+          active.settles.push(settle)
+          return from(index + 1)
+        })
   return from(0)
 }
 
@@ -57,13 +57,13 @@ export const totalTimeout = (run: Run, active: ActiveAttempt, limitMs: number): 
   limitMs >= run.deadlineMs - active.sentMs
     ? run.deadlineExceeded()
     : new RequestTimeoutError({
-      message: `${active.target.id} did not finish its answer within ${Math.round(limitMs)} ms`,
-      phase: "total",
-      limit: Duration.millis(limitMs),
-      provider: active.target.provider.name,
-      model: active.target.model,
-      attempt: active.call.attempt
-    })
+        message: `${active.target.id} did not finish its answer within ${Math.round(limitMs)} ms`,
+        phase: "total",
+        limit: Duration.millis(limitMs),
+        provider: active.target.provider.name,
+        model: active.target.model,
+        attempt: active.call.attempt
+      })
 
 /**
  * Runs a call that answers as a whole. Whatever its end, the attempt is settled and recorded before the effect ends: it
@@ -76,12 +76,12 @@ export const runAttempt = <A extends { readonly usage: Usage; readonly model?: s
 ): Effect.Effect<A, AttemptError> => {
   let begun: ActiveAttempt | undefined
   const attempt = Effect.suspend(() => {
-    const active = begun = begin()
+    const active = (begun = begin())
     return run.options.settings.admits.length === 0
       ? bounded(run, active, send)
       : Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(admit(run, active), () => restore(Effect.suspend(() => bounded(run, active, send))))
-      )
+          Effect.flatMap(admit(run, active), () => restore(Effect.suspend(() => bounded(run, active, send))))
+        )
   })
   return Effect.onExitPrimitive(attempt, (exit) => {
     if (begun !== undefined) endWhole(run, begun, exit)

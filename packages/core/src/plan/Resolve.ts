@@ -38,7 +38,11 @@ export interface Resolved {
 }
 
 /** A target by its name, as `provider/model`. */
-export const resolveTarget = (registry: Registry, parameter: string, text: string): PlanTarget | InvalidRequestError => {
+export const resolveTarget = (
+  registry: Registry,
+  parameter: string,
+  text: string
+): PlanTarget | InvalidRequestError => {
   const problem = Check.checkModel(parameter, text)
   if (problem !== undefined) return problem
   // With several providers, an unknown name before a slash is more likely a slip than a model of the default one.
@@ -46,7 +50,10 @@ export const resolveTarget = (registry: Registry, parameter: string, text: strin
   const ref = parseTarget(text, (name) => registry.get(name) !== undefined, byDefault)
   if (ref === undefined) {
     const names = registry.all.map((provider) => provider.name).join(", ")
-    return Check.invalid(parameter, `${text} names no provider; known are ${names}, as in ${registry.all[0]!.name}/${text}`)
+    return Check.invalid(
+      parameter,
+      `${text} names no provider; known are ${names}, as in ${registry.all[0]!.name}/${text}`
+    )
   }
   return { provider: registry.get(ref.provider)!, model: ref.model, id: targetId(ref) }
 }
@@ -83,9 +90,8 @@ export const resolve = (settings: ResolveSettings, controls: CallControls): Reso
   return {
     requestId: controls.requestId ?? settings.nextId(),
     context: controls.context === undefined ? single : { ...single, ...controls.context },
-    targets: asked < targets.length || maxAttempts < targets.length
-      ? targets.slice(0, Math.min(asked, maxAttempts))
-      : targets,
+    targets:
+      asked < targets.length || maxAttempts < targets.length ? targets.slice(0, Math.min(asked, maxAttempts)) : targets,
     maxAttempts,
     strict,
     totalMs: controls.timeout === undefined ? settings.totalMs : millisOf(controls.timeout)!
@@ -111,7 +117,8 @@ export const requestOf = (
 ): Omit<ProviderRequest, "model"> | InvalidRequestError => {
   const messages = fromPrompt(options.prompt)
   const tools = options.tools === undefined ? undefined : fromInput(options.tools)
-  const problem = Check.checkMessages(messages, settings.maxPromptCharacters) ??
+  const problem =
+    Check.checkMessages(messages, settings.maxPromptCharacters) ??
     Check.checkSampling(options) ??
     (tools === undefined && options.toolChoice === undefined ? undefined : Check.checkTools(tools, options.toolChoice))
   if (problem !== undefined) return problem

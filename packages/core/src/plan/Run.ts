@@ -319,8 +319,12 @@ export class Run {
   /** Whether the same target gets a smaller request, in an attempt that no other target needs. */
   private repaired(error: AttemptError): boolean {
     const { fitting, rules, targets } = this.options
-    return fitting !== undefined && error._tag === "ContextLengthError" && Plan.hasSpare(rules, this.state) &&
+    return (
+      fitting !== undefined &&
+      error._tag === "ContextLengthError" &&
+      Plan.hasSpare(rules, this.state) &&
       fitting.repair(targets[this.state.target]!.id, error)
+    )
   }
 
   /** Whether the call has another attempt at the target asked last. */
@@ -427,16 +431,21 @@ export class Run {
     const several = this.records.some((record) => record.target !== first)
     if (!several || !disposition(error).failover) return error
     const attempts = this.records.flatMap((record) =>
-      record.error === undefined ? [] : [{
-        target: record.target,
-        error: record.error,
-        startedAt: record.startedAt,
-        took: Duration.millis(record.tookMs)
-      }]
+      record.error === undefined
+        ? []
+        : [
+            {
+              target: record.target,
+              error: record.error,
+              startedAt: record.startedAt,
+              took: Duration.millis(record.tookMs)
+            }
+          ]
     )
     const targets = Array.from(new Set(attempts.map((attempt) => attempt.target)))
     return new AllTargetsFailedError({
-      message: `All ${targets.length} targets failed: ` +
+      message:
+        `All ${targets.length} targets failed: ` +
         attempts.map((attempt) => `${attempt.target}: ${attempt.error._tag}`).join(", "),
       attempts
     })

@@ -126,9 +126,8 @@ class StreamRun {
   constructor(options: StreamPlanOptions) {
     this.options = options
     this.run = options.run
-    this.progress = options.onProgress === undefined
-      ? undefined
-      : ProgressTracker.make({ startedMs: this.run.startedMs })
+    this.progress =
+      options.onProgress === undefined ? undefined : ProgressTracker.make({ startedMs: this.run.startedMs })
     this.pull = Effect.suspend(() => this.step())
   }
 
@@ -141,11 +140,15 @@ class StreamRun {
   /** Ends an attempt that nobody waits for any more. */
   private leave(open: OpenAttempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      this.run.end(open.active, {
-        _tag: "interrupted",
-        tookMs: this.run.tookMs(open.active),
-        ...this.produced(open)
-      }, open.metadata?.model)
+      this.run.end(
+        open.active,
+        {
+          _tag: "interrupted",
+          tookMs: this.run.tookMs(open.active),
+          ...this.produced(open)
+        },
+        open.metadata?.model
+      )
       return this.close(open, exit)
     })
   }
@@ -155,16 +158,15 @@ class StreamRun {
     const open = this.open
     if (open !== undefined) return open.next
     const delayMs = this.committed ? undefined : this.run.hedgeDelayMs(this.index)
-    return delayMs === undefined
-      ? Effect.flatMap(this.start(), () => this.pull)
-      : this.startHedged(delayMs)
+    return delayMs === undefined ? Effect.flatMap(this.start(), () => this.pull) : this.startHedged(delayMs)
   }
 
   private start(): Effect.Effect<void, LLMError> {
     return Effect.matchEffect(this.begin(this.index, false), {
-      onSuccess: (open) => Effect.sync(() => {
-        this.open = open
-      }),
+      onSuccess: (open) =>
+        Effect.sync(() => {
+          this.open = open
+        }),
       onFailure: ({ error, open }) => this.choose(open, error)
     })
   }
@@ -210,7 +212,8 @@ class StreamRun {
       })
     )
     return Effect.onExitPrimitive(pull, (exit) =>
-      exit._tag === "Failure" && this.holding.has(open) ? this.leave(open, exit) : undefined)
+      exit._tag === "Failure" && this.holding.has(open) ? this.leave(open, exit) : undefined
+    )
   }
 
   /** What follows from the end of a pull. */
@@ -258,9 +261,10 @@ class StreamRun {
         open.next = open.watch.runTo(open.upstream, (exit) => this.pulled(open, exit))
         return Effect.succeed(open)
       })
-      const admitted = run.options.settings.admits.length === 0
-        ? send
-        : Effect.uninterruptible(Effect.flatMap(admit(run, active), () => send))
+      const admitted =
+        run.options.settings.admits.length === 0
+          ? send
+          : Effect.uninterruptible(Effect.flatMap(admit(run, active), () => send))
       return Effect.catch(admitted, (error) => this.breakOff(open, run.located(active, error)))
     })
   }
@@ -293,7 +297,8 @@ class StreamRun {
     if (!this.committed) return { request, method: undefined, joiner: undefined }
     const prefill = Continuation.prefillText(this.text)
     if (
-      prefill.length > 0 && !this.refusedPrefill.has(target.id) &&
+      prefill.length > 0 &&
+      !this.refusedPrefill.has(target.id) &&
       target.provider.capabilities(target.model).prefill === true
     ) {
       return {
@@ -399,13 +404,17 @@ class StreamRun {
     if (open.joiner !== undefined && !open.joiner.caughtUp()) return this.disagreed(open)
     const { run } = this
     if (!open.announced) this.announce(open, out)
-    run.end(open.active, {
-      _tag: "success",
-      usage: part.usage,
-      tookMs: run.tookMs(open.active),
-      ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
-      ...(open.limits === undefined ? undefined : { limits: open.limits })
-    }, open.metadata?.model)
+    run.end(
+      open.active,
+      {
+        _tag: "success",
+        usage: part.usage,
+        tookMs: run.tookMs(open.active),
+        ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
+        ...(open.limits === undefined ? undefined : { limits: open.limits })
+      },
+      open.metadata?.model
+    )
     this.finished = true
     const complete: CompletePart = {
       ...part,
@@ -431,9 +440,8 @@ class StreamRun {
   private drain(): Pull.Pull<never> {
     const open = this.open
     if (open === undefined) return Cause.done()
-    return Effect.flatMap(
-      Effect.exit(PullWatch.within(drainMs, open.upstream)),
-      () => Effect.andThen(this.close(open, Exit.void), Cause.done())
+    return Effect.flatMap(Effect.exit(PullWatch.within(drainMs, open.upstream)), () =>
+      Effect.andThen(this.close(open, Exit.void), Cause.done())
     )
   }
 
@@ -442,9 +450,8 @@ class StreamRun {
   private produced(open: OpenAttempt): { readonly usage?: Usage } {
     if (open.characters === 0) return {}
     const request = open.active.call.request
-    const input = "messages" in request
-      ? request.messages.reduce((total, message) => total + charactersOf(message), 0)
-      : 0
+    const input =
+      "messages" in request ? request.messages.reduce((total, message) => total + charactersOf(message), 0) : 0
     return {
       usage: {
         inputTokens: estimateTokens(input),
@@ -455,11 +462,13 @@ class StreamRun {
   }
 
   private close(open: OpenAttempt, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
-    return Effect.uninterruptible(Effect.suspend(() => {
-      if (this.open === open) this.open = undefined
-      this.holding.delete(open)
-      return Effect.andThen(open.watch.stop, Scope.close(open.scope, exit))
-    }))
+    return Effect.uninterruptible(
+      Effect.suspend(() => {
+        if (this.open === open) this.open = undefined
+        this.holding.delete(open)
+        return Effect.andThen(open.watch.stop, Scope.close(open.scope, exit))
+      })
+    )
   }
 
   private recover(open: OpenAttempt, raw: AttemptError): Pull.Pull<Parts, LLMError> {
@@ -472,13 +481,17 @@ class StreamRun {
   /** Ends a broken attempt, gives back what it held, and fails with it. */
   private breakOff(open: OpenAttempt, error: AttemptError): Effect.Effect<never, Broken> {
     return Effect.suspend(() => {
-      this.run.end(open.active, {
-        _tag: "failure",
-        error,
-        tookMs: this.run.tookMs(open.active),
-        ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
-        ...this.produced(open)
-      }, open.metadata?.model)
+      this.run.end(
+        open.active,
+        {
+          _tag: "failure",
+          error,
+          tookMs: this.run.tookMs(open.active),
+          ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
+          ...this.produced(open)
+        },
+        open.metadata?.model
+      )
       return Effect.andThen(this.close(open, Exit.fail(error)), Effect.fail({ open, error }))
     })
   }
@@ -508,12 +521,16 @@ class StreamRun {
   private disagreed(open: OpenAttempt): Pull.Pull<never, LLMError> {
     return Effect.suspend(() => {
       const error = this.interrupted()
-      this.run.end(open.active, {
-        _tag: "failure",
-        error,
-        tookMs: this.run.tookMs(open.active),
-        ...this.produced(open)
-      }, open.metadata?.model)
+      this.run.end(
+        open.active,
+        {
+          _tag: "failure",
+          error,
+          tookMs: this.run.tookMs(open.active),
+          ...this.produced(open)
+        },
+        open.metadata?.model
+      )
       return Effect.andThen(this.close(open, Exit.fail(error)), Effect.fail(error))
     })
   }
@@ -522,23 +539,30 @@ class StreamRun {
   private interrupted(): StreamInterruptedError {
     const cause = this.firstBreak
     return new StreamInterruptedError({
-      message: cause === undefined
-        ? "The stream broke off before its end"
-        : `The stream broke off before its end: ${cause.message}`,
+      message:
+        cause === undefined
+          ? "The stream broke off before its end"
+          : `The stream broke off before its end: ${cause.message}`,
       partialText: this.text,
       parts: this.handedOn.slice(),
-      ...(cause === undefined ? undefined : {
-        cause,
-        ...(cause.provider === undefined ? undefined : { provider: cause.provider }),
-        ...(cause.model === undefined ? undefined : { model: cause.model }),
-        ...(cause.attempt === undefined ? undefined : { attempt: cause.attempt })
-      })
+      ...(cause === undefined
+        ? undefined
+        : {
+            cause,
+            ...(cause.provider === undefined ? undefined : { provider: cause.provider }),
+            ...(cause.model === undefined ? undefined : { model: cause.model }),
+            ...(cause.attempt === undefined ? undefined : { attempt: cause.attempt })
+          })
     })
   }
 }
 
 /** The first pull opens the provider's stream; the following ones go straight to it. */
-const connect = (stream: Stream.Stream<StreamPart, AttemptError>, scope: Scope.Scope, active: ActiveAttempt): Upstream => {
+const connect = (
+  stream: Stream.Stream<StreamPart, AttemptError>,
+  scope: Scope.Scope,
+  active: ActiveAttempt
+): Upstream => {
   let pull: Upstream | undefined
   const opened = Effect.flatMap(Channel.toPullScoped(Stream.toChannel(stream), scope), (opened) => {
     pull = active.observer === undefined ? opened : active.observer.within(opened)
@@ -562,9 +586,10 @@ const brokenBy = (cause: Cause.Cause<AttemptError | Cause.Done>): AttemptError |
 
 const silent = (active: ActiveAttempt, phase: "firstToken" | "idle", limitMs: number): AttemptError =>
   new RequestTimeoutError({
-    message: phase === "firstToken"
-      ? `${active.target.id} sent nothing of its answer within ${Math.round(limitMs)} ms`
-      : `${active.target.id} went silent for ${Math.round(limitMs)} ms in the middle of its answer`,
+    message:
+      phase === "firstToken"
+        ? `${active.target.id} sent nothing of its answer within ${Math.round(limitMs)} ms`
+        : `${active.target.id} went silent for ${Math.round(limitMs)} ms in the middle of its answer`,
     phase,
     limit: Duration.millis(limitMs),
     provider: active.target.provider.name,

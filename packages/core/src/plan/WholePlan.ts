@@ -48,10 +48,14 @@ export const runWhole = <
   }
   /** The attempt, and another one beside it if it is slow. */
   const hedged = (index: number, delayMs: number): Effect.Effect<Answered<A>, AttemptError> =>
-    raceHedged(Effect.suspend(() => single(index, false)), delayMs, () => {
-      const other = run.startHedge(index, delayMs)
-      return other === undefined ? undefined : Effect.suspend(() => single(other, true))
-    })
+    raceHedged(
+      Effect.suspend(() => single(index, false)),
+      delayMs,
+      () => {
+        const other = run.startHedge(index, delayMs)
+        return other === undefined ? undefined : Effect.suspend(() => single(other, true))
+      }
+    )
   const attempt = (index: number): Effect.Effect<B, LLMError> =>
     Effect.suspend(() => {
       const delayMs = run.hedgeDelayMs(index)

@@ -203,7 +203,8 @@ export const honourHint = (options: { readonly maxHint?: Duration.Input } = {}) 
         const hint = Driver_.hintOf(input)
         if (hint === 0) return Effect.succeed(duration)
         return Effect.map(Random.next, (u) =>
-          Duration.millis(Backoff.raiseToHint(Duration.toMillis(duration), hint, Driver_.hintHeadroom, u)))
+          Duration.millis(Backoff.raiseToHint(Duration.toMillis(duration), hint, Driver_.hintHeadroom, u))
+        )
       })
     )
 }
@@ -263,34 +264,37 @@ export const learned = (self: Learner): Effect.Effect<ReadonlyArray<KindRate>> =
  * `Effect.retry`; a policy takes the learner itself and learns more exactly: a schedule never hears of a success, so
  * here a retry counts as helpful until the next failure of the same call takes that back.
  */
-export const adaptive = (rates: Learner) =>
-<Output, Input, Error, Env>(
-  self: Schedule.Schedule<Output, Input, Error, Env>
-): Schedule.Schedule<Output, Input, Error, Env> =>
-  Schedule.fromStep(Effect.map(Schedule.toStep(self), (step) => {
-    let pending: string | undefined
-    return (now: number, input: Input) =>
-      Effect.withFiber((fiber) => {
-        const nowMs = monotonicMs(clockOf(fiber))
-        if (pending !== undefined) rates.retract(pending, nowMs)
-        pending = undefined
-        const kind = Driver_.kindOf(input)
-        const u = Context.get(fiber.context, Random.Random).nextDoubleUnsafe()
-        return Effect.flatMap(step(now, input), ([output, duration]) => {
-          if (!rates.worthwhile(kind, nowMs, u)) return Cause.done(output)
-          rates.record(kind, true, nowMs)
-          pending = kind
-          return Effect.succeed<[Output, Duration.Duration]>([output, duration])
-        })
+export const adaptive =
+  (rates: Learner) =>
+  <Output, Input, Error, Env>(
+    self: Schedule.Schedule<Output, Input, Error, Env>
+  ): Schedule.Schedule<Output, Input, Error, Env> =>
+    Schedule.fromStep(
+      Effect.map(Schedule.toStep(self), (step) => {
+        let pending: string | undefined
+        return (now: number, input: Input) =>
+          Effect.withFiber((fiber) => {
+            const nowMs = monotonicMs(clockOf(fiber))
+            if (pending !== undefined) rates.retract(pending, nowMs)
+            pending = undefined
+            const kind = Driver_.kindOf(input)
+            const u = Context.get(fiber.context, Random.Random).nextDoubleUnsafe()
+            return Effect.flatMap(step(now, input), ([output, duration]) => {
+              if (!rates.worthwhile(kind, nowMs, u)) return Cause.done(output)
+              rates.record(kind, true, nowMs)
+              pending = kind
+              return Effect.succeed<[Output, Duration.Duration]>([output, duration])
+            })
+          })
       })
-  }))
+    )
 
 // ---------------------------------------------------------------------------------------------------------------
 // policies
 // ---------------------------------------------------------------------------------------------------------------
 
 const once = Object.fromEntries(
-  Object.entries(dispositions).flatMap(([tag, row]) => row.retry === "once" ? [[tag, { retries: 1 }]] : [])
+  Object.entries(dispositions).flatMap(([tag, row]) => (row.retry === "once" ? [[tag, { retries: 1 }]] : []))
 )
 
 /** Every default of a policy. The kinds retried once come from the table of dispositions. */

@@ -75,7 +75,7 @@ const check = (all: typeof defaults & Options) =>
 
 /** Only keys with a deficit are kept: a full bucket is no entry. */
 const makeBucket = (settings: Reducer.BucketSettings, keys: IdleMap<{ tokens: number }>): RetryBudgetService => {
-  const cost = (kind: RetryKind) => kind === "timeout" ? settings.timeoutCost : settings.retryCost
+  const cost = (kind: RetryKind) => (kind === "timeout" ? settings.timeoutCost : settings.retryCost)
   return {
     cost,
     onCall: () => {},
@@ -102,7 +102,7 @@ const makeBucket = (settings: Reducer.BucketSettings, keys: IdleMap<{ tokens: nu
 }
 
 const makeRatio = (settings: Reducer.RatioSettings, keys: IdleMap<Reducer.WindowCount>): RetryBudgetService => {
-  const cost = (kind: RetryKind) => kind === "timeout" ? 2 : 1
+  const cost = (kind: RetryKind) => (kind === "timeout" ? 2 : 1)
   const windowOf = (key: string, nowMs: number): Reducer.WindowCount => {
     let window = keys.get(key, nowMs)
     if (window === undefined) {

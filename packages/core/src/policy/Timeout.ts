@@ -75,7 +75,7 @@ const isInfinite = (value: Duration.Input): boolean => Duration.isDuration(value
 const checkLimit = (name: string, value: Duration.Input): Check =>
   isInfinite(value) ? undefined : positiveDuration(name, value)
 
-const limitMs = (value: Duration.Input): number => isInfinite(value) ? Infinity : millisOf(value)!
+const limitMs = (value: Duration.Input): number => (isInfinite(value) ? Infinity : millisOf(value)!)
 
 const names = ["connect", "firstToken", "idle", "attempt", "total"] as const
 
@@ -93,13 +93,15 @@ export const make = (options: Options = {}): Limits => {
   }
 }
 
-const inSeconds = (ms: number): string => ms === Infinity ? "none" : `${Math.round(ms / 100) / 10} s`
+const inSeconds = (ms: number): string => (ms === Infinity ? "none" : `${Math.round(ms / 100) / 10} s`)
 
 /** The limits in a line. */
 export const describe = (limits: Limits): string => {
   const attempt = limits.dynamic === undefined ? inSeconds(limits.attempt) : "by the length of the answer"
-  return `connect ${inSeconds(limits.connect)}, first token ${inSeconds(limits.firstToken)}, ` +
+  return (
+    `connect ${inSeconds(limits.connect)}, first token ${inSeconds(limits.firstToken)}, ` +
     `idle ${inSeconds(limits.idle)}, attempt ${attempt}, total ${inSeconds(limits.total)}`
+  )
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -129,10 +131,13 @@ export const timeoutOrElse: {
     self: Effect.Effect<A, E, R>,
     options: { readonly duration: Duration.Input; readonly orElse: () => Effect.Effect<B, E2, R2> }
   ): Effect.Effect<A | B, E | E2, R | R2>
-} = dual(2, <A, E, R, B, E2, R2>(
-  self: Effect.Effect<A, E, R>,
-  options: { readonly duration: Duration.Input; readonly orElse: () => Effect.Effect<B, E2, R2> }
-): Effect.Effect<A | B, E | E2, R | R2> => timeLimit(self, limitOf(options.duration), options.orElse))
+} = dual(
+  2,
+  <A, E, R, B, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    options: { readonly duration: Duration.Input; readonly orElse: () => Effect.Effect<B, E2, R2> }
+  ): Effect.Effect<A | B, E | E2, R | R2> => timeLimit(self, limitOf(options.duration), options.orElse)
+)
 
 // ---------------------------------------------------------------------------------------------------------------
 // streams
@@ -182,10 +187,13 @@ const watched = <A, E, R, E2>(
     upstream = pull
     return pull
   })
-  return watch.runTo(Effect.suspend(() => upstream ?? open), (exit) => {
-    if (exit._tag === "Success" && (isContent === undefined || exit.value.some(isContent))) watch.content()
-    return exit
-  })
+  return watch.runTo(
+    Effect.suspend(() => upstream ?? open),
+    (exit) => {
+      if (exit._tag === "Success" && (isContent === undefined || exit.value.some(isContent))) watch.content()
+      return exit
+    }
+  )
 }
 
 /**
@@ -200,10 +208,7 @@ export const stream: {
     self: Stream.Stream<A, E, R>,
     options: StreamOptions<A, E2>
   ): Stream.Stream<A, E | E2, R>
-} = dual(2, <A, E, R, E2>(
-  self: Stream.Stream<A, E, R>,
-  options: StreamOptions<A, E2>
-): Stream.Stream<A, E | E2, R> => {
+} = dual(2, <A, E, R, E2>(self: Stream.Stream<A, E, R>, options: StreamOptions<A, E2>): Stream.Stream<A, E | E2, R> => {
   const fail = (options.onTimeout ?? timeoutError) as (phase: Phase, limit: Duration.Duration) => E2
   const settings: PullWatch.WatchOptions<E2> = {
     firstTokenMs: streamLimit("firstToken", options.firstToken),

@@ -33,7 +33,10 @@ const readings: ReadonlyArray<Reading> = [
   [new RegExp(`input token count \\(?${N}\\)? exceeds the maximum number of tokens allowed \\(?${N}\\)?`, "i"), 2, 1],
   [new RegExp(`request \\(${N} tokens\\) exceeds the available context size \\(${N} tokens\\)`, "i"), 2, 1],
   [
-    new RegExp(`maximum context length (?:is|of) ${N}(?: tokens)?[\\s\\S]{0,120}?(?:requested(?: about)?|resulted in|has) ${N}`, "i"),
+    new RegExp(
+      `maximum context length (?:is|of) ${N}(?: tokens)?[\\s\\S]{0,120}?(?:requested(?: about)?|resulted in|has) ${N}`,
+      "i"
+    ),
     1,
     2
   ],

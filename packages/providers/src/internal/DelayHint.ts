@@ -69,10 +69,10 @@ const fromText = (text: string | undefined): number | undefined => {
 /** Milliseconds to wait, if the answer says so. */
 const delayMillis = ({ headers, body, text, nowMs }: DelayHintInput): number | undefined =>
   sensible(parsePlainNumber(headers["retry-after-ms"])) ??
-    sensible(parsePlainNumber(headers["x-ms-retry-after-ms"])) ??
-    retryAfterHeader(headers["retry-after"], nowMs) ??
-    retryInfo(body) ??
-    fromText(text)
+  sensible(parsePlainNumber(headers["x-ms-retry-after-ms"])) ??
+  retryAfterHeader(headers["retry-after"], nowMs) ??
+  retryInfo(body) ??
+  fromText(text)
 
 /** Reads the hint of a failed answer. */
 export const delayHint = (input: DelayHintInput): DelayHint => {

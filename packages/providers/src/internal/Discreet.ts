@@ -67,7 +67,7 @@ const cleaned = (error: AttemptError, keys: ReadonlyArray<string>, request: AnyR
   // Made anew: an error keeps what it was made of.
   const make = error.constructor as new (fields: object) => AttemptError
   const { cause, message, stack } = error
-  const copy = new make({ ...Object.assign({}, error), message, ...(cause === undefined ? {} : { cause }), ...changed })
+  const copy = new make(Object.assign({}, error, { message }, cause === undefined ? {} : { cause }, changed))
   const value = stack?.replace(message, () => copy.message)
   return Object.defineProperty(copy, "stack", { value, enumerable: false, configurable: true, writable: true })
 }

@@ -97,7 +97,7 @@ const readText = (
 ): Effect.Effect<string, AttemptError> =>
   Effect.suspend(() => {
     const ok = isOk(head.status)
-    const max = ok ? call.maxBodyBytes ?? defaultMaxBodyBytes : maxErrorBytes
+    const max = ok ? (call.maxBodyBytes ?? defaultMaxBodyBytes) : maxErrorBytes
     const chunks: Array<Uint8Array> = []
     let length = 0
     const text = () => new TextDecoder().decode(concat(chunks, length))
@@ -160,7 +160,8 @@ const streamBody = (
   })
   // The answer is complete but for its usage: wait a little, then do without.
   const readBriefly = Effect.flatMap(Effect.timeoutOption(read, usageGrace), (result) =>
-    Option.isSome(result) ? Effect.void : Effect.sync(() => reader.close()))
+    Option.isSome(result) ? Effect.void : Effect.sync(() => reader.close())
+  )
   // The rest of the body is read so that the connection can be used again; not for long, and not for much.
   const drainOnce: Effect.Effect<boolean> = Pull.matchEffect(pull, {
     onSuccess: () => Effect.succeed(true),
@@ -168,10 +169,7 @@ const streamBody = (
     onFailure: (cause) =>
       Cause.hasInterrupts(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.succeed(false)
   })
-  const drain = Effect.timeoutOption(
-    Effect.repeat(drainOnce, { while: (more) => more, times: 8 }),
-    drainGrace
-  )
+  const drain = Effect.timeoutOption(Effect.repeat(drainOnce, { while: (more) => more, times: 8 }), drainGrace)
   let drained = false
   const next: Pull.Pull<readonly [Part, ...Array<Part>], AttemptError> = Effect.suspend(() => {
     if (reader.out.length > 0) return Effect.succeed(reader.take() as [Part, ...Array<Part>])
@@ -194,30 +192,38 @@ export const make = (client: HttpClient.HttpClient): Http => {
   const begin = (call: HttpCall) =>
     Effect.flatMap(send(call), (response) =>
       Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
-        Effect.map(Stream.toPull(response.stream), (pull) => ({ head: headOf(response, nowMs), pull }))))
+        Effect.map(Stream.toPull(response.stream), (pull) => ({ head: headOf(response, nowMs), pull }))
+      )
+    )
   return {
     post: (call) =>
-      Effect.scoped(Effect.flatMap(begin(call), ({ head, pull }) =>
-        Effect.flatMap(readText(head, pull, call), (text) =>
-          isOk(head.status) && isHtml(contentType(head), text)
-            ? Effect.fail(invalidResponse(originOf(call.target, head), "The answer is a web page, not JSON.", text))
-            : Effect.succeed({ ...head, text })))),
+      Effect.scoped(
+        Effect.flatMap(begin(call), ({ head, pull }) =>
+          Effect.flatMap(readText(head, pull, call), (text) =>
+            isOk(head.status) && isHtml(contentType(head), text)
+              ? Effect.fail(invalidResponse(originOf(call.target, head), "The answer is a web page, not JSON.", text))
+              : Effect.succeed({ ...head, text })
+          )
+        )
+      ),
     open: (call, handlers) =>
       Effect.flatMap(begin(call), ({ head, pull }) => {
         const type = contentType(head)
         if (isOk(head.status) && isStream(type)) {
           return Effect.withFiber((fiber) => {
             const sink = fiber.getRef(Event.EventSink)
-            return Effect.succeed(streamBody(
-              pull,
-              new StreamReader({
-                decoder: handlers.decoder(head),
-                origin: originOf(call.target, head),
-                onText: (text) => wholeOf({ ...head, text }, type, call, handlers),
-                onMalformed: (inARow) => sink?.({ type: "malformed-event", ...call.target, inARow }),
-                ...(call.maxEventBytes === undefined ? {} : { maxEventBytes: call.maxEventBytes })
-              })
-            ))
+            return Effect.succeed(
+              streamBody(
+                pull,
+                new StreamReader({
+                  decoder: handlers.decoder(head),
+                  origin: originOf(call.target, head),
+                  onText: (text) => wholeOf({ ...head, text }, type, call, handlers),
+                  onMalformed: (inARow) => sink?.({ type: "malformed-event", ...call.target, inARow }),
+                  ...(call.maxEventBytes === undefined ? {} : { maxEventBytes: call.maxEventBytes })
+                })
+              )
+            )
           })
         }
         return Effect.flatMap(readText(head, pull, call), (text) => {

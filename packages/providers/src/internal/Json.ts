@@ -6,12 +6,12 @@
 export type JsonRecord = { readonly [key: string]: unknown }
 
 export const asRecord = (u: unknown): JsonRecord | undefined =>
-  typeof u === "object" && u !== null && !Array.isArray(u) ? u as JsonRecord : undefined
+  typeof u === "object" && u !== null && !Array.isArray(u) ? (u as JsonRecord) : undefined
 
-export const asArray = (u: unknown): ReadonlyArray<unknown> | undefined => Array.isArray(u) ? u : undefined
+export const asArray = (u: unknown): ReadonlyArray<unknown> | undefined => (Array.isArray(u) ? u : undefined)
 
 /** A text, or `undefined` for anything else, the empty text included. */
-export const asText = (u: unknown): string | undefined => typeof u === "string" && u.length > 0 ? u : undefined
+export const asText = (u: unknown): string | undefined => (typeof u === "string" && u.length > 0 ? u : undefined)
 
 /** A count of tokens: a finite number of at least 0, rounded. */
 export const asCount = (u: unknown): number | undefined =>

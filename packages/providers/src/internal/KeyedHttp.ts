@@ -62,13 +62,18 @@ export const make = (options: KeyedHttpOptions): KeyedHttp => {
     post: (url, body, target) =>
       keys.use((key) =>
         Effect.flatMap(http.post(callOf(url, body, target, key)), (answer) =>
-          answer.status >= 200 && answer.status < 300 ? Effect.succeed(answer) : Effect.fail(onFailure(target, answer, key))
+          answer.status >= 200 && answer.status < 300
+            ? Effect.succeed(answer)
+            : Effect.fail(onFailure(target, answer, key))
         )
       ),
     stream: (url, body, target, handlers) =>
       Stream.unwrap(
         keys.use((key) =>
-          http.open(callOf(url, body, target, key), { ...handlers, onFailure: (answer) => onFailure(target, answer, key) })
+          http.open(callOf(url, body, target, key), {
+            ...handlers,
+            onFailure: (answer) => onFailure(target, answer, key)
+          })
         )
       )
   }

@@ -23,13 +23,19 @@ export const checkName = (name: string): Effect.Effect<string, Config.ConfigErro
 export const checkBaseUrl = (url: string, field = "baseUrl"): Effect.Effect<string, Config.ConfigError> =>
   Effect.suspend(() => {
     const parsed = URL.canParse(url) ? new URL(url) : undefined
-    const good = parsed !== undefined && (parsed.protocol === "https:" || parsed.protocol === "http:") &&
-      parsed.search === "" && parsed.hash === "" && parsed.username === "" && parsed.password === ""
+    const good =
+      parsed !== undefined &&
+      (parsed.protocol === "https:" || parsed.protocol === "http:") &&
+      parsed.search === "" &&
+      parsed.hash === "" &&
+      parsed.username === "" &&
+      parsed.password === ""
     if (good) return Effect.succeed(parsed.href.replace(/\/+$/, ""))
     // Credentials are a usual reason for a refusal, and must not be repeated.
-    const shown = parsed !== undefined && (parsed.username !== "" || parsed.password !== "" || parsed.search !== "")
-      ? `a URL at ${parsed.host} with more than a path`
-      : JSON.stringify(url)
+    const shown =
+      parsed !== undefined && (parsed.username !== "" || parsed.password !== "" || parsed.search !== "")
+        ? `a URL at ${parsed.host} with more than a path`
+        : JSON.stringify(url)
     return Effect.fail(optionError(field, shown, "an http or https URL without query, fragment or credentials"))
   })
 
@@ -89,12 +95,14 @@ export const checkDuration = (
   const parsed = typeof value === "number" && !(value > 0) ? undefined : Duration.fromInput(value)
   const millis = parsed?._tag === "Some" ? Duration.toMillis(parsed.value) : NaN
   if (millis > 0 && millis <= Duration.toMillis(max)) return Effect.succeed(millis)
-  const shown = Duration.isDuration(value) ? Duration.format(value) : JSON.stringify(value) ?? "nothing"
+  const shown = Duration.isDuration(value) ? Duration.format(value) : (JSON.stringify(value) ?? "nothing")
   return Effect.fail(optionError(field, shown, `a duration above zero, at most ${Duration.format(max)}`))
 }
 
 /** The keys of a variable: one, or several with commas between them. */
 export const splitKeys = (value: Redacted.Redacted<string>): ReadonlyArray<Redacted.Redacted<string>> =>
-  Redacted.value(value).split(",").map((key) => key.trim()).filter((key) => key.length > 0).map((key) =>
-    Redacted.make(key)
-  )
+  Redacted.value(value)
+    .split(",")
+    .map((key) => key.trim())
+    .filter((key) => key.length > 0)
+    .map((key) => Redacted.make(key))

@@ -43,18 +43,20 @@ export const fromVariables = <A extends Pick<PresetOptions, "apiKey" | "baseUrl"
   preset: Pick<Preset, "keyVariable" | "urlVariable" | "requiresKey">,
   options: A
 ): Effect.Effect<A, Config.ConfigError> =>
-  Effect.gen(function*() {
-    const key = options.apiKey === undefined
-      ? Option.map(yield* Config.option(Config.Redacted(preset.keyVariable)), splitKeys)
-      : Option.none()
+  Effect.gen(function* () {
+    const key =
+      options.apiKey === undefined
+        ? Option.map(yield* Config.option(Config.Redacted(preset.keyVariable)), splitKeys)
+        : Option.none()
     const url = options.baseUrl === undefined ? yield* Config.option(Config.String(preset.urlVariable)) : Option.none()
     const apiKey = Option.isSome(key) && key.value.length > 0 ? key.value : options.apiKey
     if (apiKey === undefined && preset.requiresKey) {
       return yield* Effect.fail(optionError(preset.keyVariable, "missing", "a key, or several with commas between"))
     }
-    const baseUrl = Option.isSome(url) && url.value.trim().length > 0
-      ? yield* checkBaseUrl(url.value.trim(), preset.urlVariable)
-      : options.baseUrl
+    const baseUrl =
+      Option.isSome(url) && url.value.trim().length > 0
+        ? yield* checkBaseUrl(url.value.trim(), preset.urlVariable)
+        : options.baseUrl
     return {
       ...options,
       ...(apiKey === undefined ? {} : { apiKey }),
@@ -76,7 +78,6 @@ export const preset = (definition: Preset): PresetModule => {
   return {
     make,
     layer: (options) => OpenAICompatible.layerOf(make(options)),
-    layerConfig: (options) =>
-      OpenAICompatible.layerOf(Effect.flatMap(fromVariables(definition, options ?? {}), make))
+    layerConfig: (options) => OpenAICompatible.layerOf(Effect.flatMap(fromVariables(definition, options ?? {}), make))
   }
 }

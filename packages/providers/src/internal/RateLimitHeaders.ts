@@ -61,12 +61,13 @@ export const rateLimits = (headers: ResponseHeaders, nowMs: number): RateLimits.
   let any = false
   for (const [key, name] of names) {
     const a = "anthropic-ratelimit-" + name
-    const each = window(
-      headers["x-ratelimit-limit-" + name],
-      headers["x-ratelimit-remaining-" + name],
-      headers["x-ratelimit-reset-" + name],
-      nowMs
-    ) ?? window(headers[a + "-limit"], headers[a + "-remaining"], headers[a + "-reset"], nowMs)
+    const each =
+      window(
+        headers["x-ratelimit-limit-" + name],
+        headers["x-ratelimit-remaining-" + name],
+        headers["x-ratelimit-reset-" + name],
+        nowMs
+      ) ?? window(headers[a + "-limit"], headers[a + "-remaining"], headers[a + "-reset"], nowMs)
     if (each !== undefined) {
       found[key] = each
       any = true

@@ -76,8 +76,11 @@ const join = (head: Uint8Array, tail: Uint8Array): Uint8Array => {
 
 /** `text.startsWith("data:", start)`, several times faster on texts that are not ASCII. */
 const isData = (text: string, start: number): boolean =>
-  text.charCodeAt(start) === 100 && text.charCodeAt(start + 1) === 97 && text.charCodeAt(start + 2) === 116 &&
-  text.charCodeAt(start + 3) === 97 && text.charCodeAt(start + 4) === COLON
+  text.charCodeAt(start) === 100 &&
+  text.charCodeAt(start + 1) === 97 &&
+  text.charCodeAt(start + 2) === 116 &&
+  text.charCodeAt(start + 3) === 97 &&
+  text.charCodeAt(start + 4) === COLON
 
 class Parser implements SseParser {
   tooLarge = false

@@ -103,9 +103,10 @@ export class StreamReader {
   }
 
   private broken(cause: unknown): AttemptError {
-    const message = cause === undefined
-      ? "The stream ended before the answer was complete."
-      : "The connection broke before the answer was complete."
+    const message =
+      cause === undefined
+        ? "The stream ended before the answer was complete."
+        : "The connection broke before the answer was complete."
     return interrupted(this.options.origin, [...this.handed, ...this.out], message, cause)
   }
 

@@ -72,8 +72,10 @@ const reset = new Set([
 
 const isTls = (fault: Fault): boolean => {
   const code = fault.code ?? ""
-  return /^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/.test(code) ||
+  return (
+    /^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/.test(code) ||
     fault.message.includes("before secure TLS connection")
+  )
 }
 
 const phaseOf = (fault: Fault, sent: boolean): Phase => {
@@ -136,7 +138,8 @@ export const transportFailure = (
   if (reason._tag === "InvalidUrlError" || reason._tag === "EncodeError") {
     return new LLMError.InvalidRequestError({
       ...target,
-      message: reason._tag === "InvalidUrlError" ? "The provider's URL is not valid." : "The request could not be encoded.",
+      message:
+        reason._tag === "InvalidUrlError" ? "The provider's URL is not valid." : "The request could not be encoded.",
       ...(reason._tag === "InvalidUrlError" ? { parameter: "baseUrl" } : {})
     })
   }

@@ -36,7 +36,7 @@ const reasons: { readonly [reason: string]: Response.FinishReason } = {
 
 /** A finish reason of the wire. Some servers say `stop` although they call a tool. */
 export const finishReason = (wire: string | undefined, hasToolCalls: boolean): Response.FinishReason => {
-  const reason = wire === undefined ? "other" : reasons[wire.toLowerCase()] ?? "other"
+  const reason = wire === undefined ? "other" : (reasons[wire.toLowerCase()] ?? "other")
   return hasToolCalls && (reason === "stop" || reason === "other") ? "tool-calls" : reason
 }
 
@@ -126,11 +126,13 @@ export const overflowOf = (
   hasContent: boolean
 ): LLMError.ContextLengthError | undefined => {
   const overflow = silentOverflow(usage, reason, hasContent, context.contextWindow)
-  return overflow === undefined ? undefined : new LLMError.ContextLengthError({
-    ...originOf(context.target, context.head, undefined),
-    message: "Prompt and answer do not fit the model's window, though the provider did not say so.",
-    ...overflow
-  })
+  return overflow === undefined
+    ? undefined
+    : new LLMError.ContextLengthError({
+        ...originOf(context.target, context.head, undefined),
+        message: "Prompt and answer do not fit the model's window, though the provider did not say so.",
+        ...overflow
+      })
 }
 
 const placed = new Set(["id", "object", "model", "choices", "usage", "error"])

@@ -110,7 +110,10 @@ const turnOf = (
   if (isErrorReason(wire)) return gaveUp(context)
   const id = asText(json["id"])
   const content = contentOf(message, id)
-  const reason = finishReason(wire, content.some((part) => part.type === "tool-call"))
+  const reason = finishReason(
+    wire,
+    content.some((part) => part.type === "tool-call")
+  )
   if (reason === "content-filter") return outputFiltered(context, choice)
   const refusal = asText(message["refusal"])
   if (refusal !== undefined) return refused(context, refusal)
@@ -138,8 +141,9 @@ const turnOf = (
 
 /** The two sentences LM Studio gives as an answer. Nothing looser: a model may speak of windows. */
 export const isOverflowText = (text: string): boolean =>
-  /^.{0,80}(?:number of tokens to keep from the initial prompt is greater than the context length|Cannot truncate prompt with n_keep)/is
-    .test(text)
+  /^.{0,80}(?:number of tokens to keep from the initial prompt is greater than the context length|Cannot truncate prompt with n_keep)/is.test(
+    text
+  )
 
 const floats = (text: string): ReadonlyArray<number> | undefined => {
   const bytes = Base64.decode(text)
@@ -184,7 +188,12 @@ export const decodeEmbeddings = (
   const model = asText(json["model"])
   return {
     vectors: vectors as ReadonlyArray<ReadonlyArray<number>>,
-    usage: usageOf(json, undefined) ?? estimate(input.reduce((sum, text) => sum + text.length, 0), 0),
+    usage:
+      usageOf(json, undefined) ??
+      estimate(
+        input.reduce((sum, text) => sum + text.length, 0),
+        0
+      ),
     ...(model === undefined ? {} : { model })
   }
 }

@@ -34,10 +34,10 @@ const userContent = (content: Message.UserMessage["content"]): unknown => {
   if (typeof content === "string") return content
   // A single text is sent as a text: small servers know nothing else.
   if (content.length === 1 && content[0]!.type === "text") return content[0]!.text
-  return content.map((part) => part.type === "text" ? { type: "text", text: part.text } : filePart(part))
+  return content.map((part) => (part.type === "text" ? { type: "text", text: part.text } : filePart(part)))
 }
 
-const jsonText = (value: unknown): string => typeof value === "string" ? value : JSON.stringify(value) ?? "null"
+const jsonText = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? "null"))
 
 const assistantMessage = (message: Message.AssistantMessage): Fields => {
   if (typeof message.content === "string") return { role: "assistant", content: message.content }
@@ -117,10 +117,7 @@ const encodeTool = (tool: Tool.ToolDefinition): Fields => ({
 })
 
 /** A choice among several is made by offering only these: every server understands that. */
-const encodeTools = (
-  tools: ReadonlyArray<Tool.ToolDefinition>,
-  choice: Tool.ToolChoice | undefined
-): Fields => {
+const encodeTools = (tools: ReadonlyArray<Tool.ToolDefinition>, choice: Tool.ToolChoice | undefined): Fields => {
   if (choice === undefined) return { tools: tools.map(encodeTool) }
   if (typeof choice === "string") return { tools: tools.map(encodeTool), tool_choice: choice }
   if ("tool" in choice) {
@@ -130,10 +127,7 @@ const encodeTools = (
   return { tools: offered.map(encodeTool), tool_choice: choice.mode ?? "auto" }
 }
 
-const encodeFormat = (
-  format: Request.ResponseFormat,
-  capabilities: Model.Capabilities
-): unknown => {
+const encodeFormat = (format: Request.ResponseFormat, capabilities: Model.Capabilities): unknown => {
   if (format.type === "text") return { type: "text" }
   if (capabilities.jsonSchema === false) return { type: "json_object" }
   return {

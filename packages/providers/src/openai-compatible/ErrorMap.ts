@@ -41,8 +41,10 @@ const bodyStatus = (error: JsonRecord): number | undefined => {
 }
 
 const messageOf = (error: JsonRecord): string | undefined =>
-  asText(error["message"]) ?? asText(error["error"]) ?? asText(error["detail"]) ??
-    (asArray(error["detail"]) === undefined ? undefined : JSON.stringify(error["detail"]))
+  asText(error["message"]) ??
+  asText(error["error"]) ??
+  asText(error["detail"]) ??
+  (asArray(error["detail"]) === undefined ? undefined : JSON.stringify(error["detail"]))
 
 /** What OpenRouter's upstream said, which holds the numbers its own sentence lacks. */
 const upstreamMessage = (error: JsonRecord): string => {
@@ -70,12 +72,17 @@ const saidBy = (body: unknown): Said | undefined => {
   }
 }
 
-const contentCodes = /^(?:content_policy_violation|content_filter|content_filtered|ResponsibleAIPolicyViolation|moderation_blocked|data_inspection_failed|safety)$/i
-const contentTexts = /content management policy|content filtering policy|usage polic|flagged by (?:our )?moderation|safety system|requires moderation/i
-const quotaCodes = /^(?:insufficient_quota|credit_balance_exhausted|insufficient_balance|insufficient_credits|billing_error|billing_hard_limit_reached|billing_not_active|.{1,60}_spend_limit_exceeded|.{1,60}_usage_limit_exceeded)$/i
-const quotaTexts = /exceeded your current quota|insufficient (?:credits|balance|funds)|credit balance is too low|out of credits|spend(?:ing)? limit (?:reached|exceeded)/i
+const contentCodes =
+  /^(?:content_policy_violation|content_filter|content_filtered|ResponsibleAIPolicyViolation|moderation_blocked|data_inspection_failed|safety)$/i
+const contentTexts =
+  /content management policy|content filtering policy|usage polic|flagged by (?:our )?moderation|safety system|requires moderation/i
+const quotaCodes =
+  /^(?:insufficient_quota|credit_balance_exhausted|insufficient_balance|insufficient_credits|billing_error|billing_hard_limit_reached|billing_not_active|.{1,60}_spend_limit_exceeded|.{1,60}_usage_limit_exceeded)$/i
+const quotaTexts =
+  /exceeded your current quota|insufficient (?:credits|balance|funds)|credit balance is too low|out of credits|spend(?:ing)? limit (?:reached|exceeded)/i
 const modelCodes = /^(?:model_not_found|model_not_available|DeploymentNotFound|not_found_error)$/i
-const modelTexts = /try pulling it first|is not a valid model|model .{1,200}? (?:does not exist|not found)|no such model|unknown model/i
+const modelTexts =
+  /try pulling it first|is not a valid model|model .{1,200}? (?:does not exist|not found)|no such model|unknown model/i
 const keyCodes = /^(?:invalid_api_key|authentication_error|invalid_authentication|UNAUTHENTICATED)$/i
 const keyTexts = /(?:incorrect|invalid|missing|no) api key|api key not valid|no auth credentials/i
 
@@ -123,9 +130,10 @@ const rateLimit = (origin: Origin, said: Said, answer: Pick<HttpAnswer, "headers
 const contentFilter = (origin: Origin, said: Said): AttemptError => {
   const metadata = asRecord(said.error["metadata"])
   const filter = asRecord(asRecord(said.error["innererror"])?.["content_filter_result"])
-  const categories = filter === undefined
-    ? (asArray(metadata?.["reasons"]) ?? []).filter((each) => typeof each === "string")
-    : filteredCategories(filter)
+  const categories =
+    filter === undefined
+      ? (asArray(metadata?.["reasons"]) ?? []).filter((each) => typeof each === "string")
+      : filteredCategories(filter)
   const reason = safeMessage(said.message)
   return new LLMError.ContentFilterError({
     ...origin,
@@ -140,13 +148,16 @@ const contentFilter = (origin: Origin, said: Said): AttemptError => {
 export const filteredCategories = (verdict: JsonRecord): ReadonlyArray<string> =>
   Object.keys(verdict).filter((name) => {
     const each = asRecord(verdict[name])
-    return each?.["filtered"] === true || each?.["detected"] === true && each["filtered"] !== false
+    return each?.["filtered"] === true || (each?.["detected"] === true && each["filtered"] !== false)
   })
 
 const authentication = (origin: Origin, status: number, said: Said): AttemptError => {
-  const kind = status === 403
-    ? "forbidden"
-    : /(?:no|missing|provide an?) (?:api key|auth)/i.test(said.message) ? "missing" : "invalid"
+  const kind =
+    status === 403
+      ? "forbidden"
+      : /(?:no|missing|provide an?) (?:api key|auth)/i.test(said.message)
+        ? "missing"
+        : "invalid"
   const message = {
     forbidden: "The provider does not allow this key to do that.",
     missing: "The provider asks for an API key and got none.",
@@ -201,7 +212,10 @@ const byWords = (origin: Origin, status: number, said: Said): AttemptError | und
 }
 
 const modelNotFound = (origin: Origin, said: Said): AttemptError =>
-  new LLMError.ModelNotFoundError({ ...origin, message: withSentence("The provider has no such model or address", said) })
+  new LLMError.ModelNotFoundError({
+    ...origin,
+    message: withSentence("The provider has no such model or address", said)
+  })
 
 const byStatus = (
   origin: Origin,
@@ -286,8 +300,8 @@ export const fromText = (
   return overflow === undefined
     ? invalidResponse(origin, "The provider answered with a text that is not JSON.", text)
     : new LLMError.ContextLengthError({
-      ...origin,
-      message: `Prompt and answer do not fit the model's window: ${safeMessage(text)}`,
-      ...overflow
-    })
+        ...origin,
+        message: `Prompt and answer do not fit the model's window: ${safeMessage(text)}`,
+        ...overflow
+      })
 }

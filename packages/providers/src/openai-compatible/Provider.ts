@@ -71,39 +71,50 @@ const contextOf = (
   }
 }
 
-const generate = (built: Chat) => (request: Request.ProviderRequest): Effect.Effect<Response.Turn, LLMError.AttemptError> => {
-  const target = { provider: built.name, model: request.model }
-  const encode = () => Codec.encodeChat(request, false, built.dialect, built.capabilities(request.model))
-  return Effect.flatMap(encoding(target, encode), (body) =>
-    Effect.flatMap(
-      built.http.post(built.url("chat", request.model), body, target),
-      (answer) => orFail(Codec.decodeChat(answer, contextOf(built, target, answer, request)))
-    ))
-}
-
-const stream = (built: Chat) => (request: Request.ProviderRequest): Stream.Stream<Response.StreamPart, LLMError.AttemptError> => {
-  const target = { provider: built.name, model: request.model }
-  const context = (head: HttpCall.HttpHead) => contextOf(built, target, head, request)
-  const onWhole = (answer: HttpAnswer) => {
-    const turn = Codec.decodeChat(answer, context(answer))
-    return "_tag" in turn ? turn : Response.partsOf(turn)
+const generate =
+  (built: Chat) =>
+  (request: Request.ProviderRequest): Effect.Effect<Response.Turn, LLMError.AttemptError> => {
+    const target = { provider: built.name, model: request.model }
+    const encode = () => Codec.encodeChat(request, false, built.dialect, built.capabilities(request.model))
+    return Effect.flatMap(encoding(target, encode), (body) =>
+      Effect.flatMap(built.http.post(built.url("chat", request.model), body, target), (answer) =>
+        orFail(Codec.decodeChat(answer, contextOf(built, target, answer, request)))
+      )
+    )
   }
-  const encode = () => Codec.encodeChat(request, true, built.dialect, built.capabilities(request.model))
-  return Stream.unwrap(Effect.map(encoding(target, encode), (body) =>
-    built.http.stream(built.url("chat", request.model), body, target, {
-      onWhole,
-      decoder: (head) => new Codec.ChatStreamDecoder(context(head))
-    })))
-}
 
-const embed = (built: Chat) => (request: Request.ProviderEmbedRequest): Effect.Effect<Response.Embeddings, LLMError.AttemptError> => {
-  const target = { provider: built.name, model: request.model }
-  return Effect.flatMap(encoding(target, () => Codec.encodeEmbeddings(request)), (body) =>
-    Effect.flatMap(
-      built.http.post(built.url("embeddings", request.model), body, target),
-      (answer) => orFail(Codec.decodeEmbeddings(answer, target, request.input))
-    ))
-}
+const stream =
+  (built: Chat) =>
+  (request: Request.ProviderRequest): Stream.Stream<Response.StreamPart, LLMError.AttemptError> => {
+    const target = { provider: built.name, model: request.model }
+    const context = (head: HttpCall.HttpHead) => contextOf(built, target, head, request)
+    const onWhole = (answer: HttpAnswer) => {
+      const turn = Codec.decodeChat(answer, context(answer))
+      return "_tag" in turn ? turn : Response.partsOf(turn)
+    }
+    const encode = () => Codec.encodeChat(request, true, built.dialect, built.capabilities(request.model))
+    return Stream.unwrap(
+      Effect.map(encoding(target, encode), (body) =>
+        built.http.stream(built.url("chat", request.model), body, target, {
+          onWhole,
+          decoder: (head) => new Codec.ChatStreamDecoder(context(head))
+        })
+      )
+    )
+  }
+
+const embed =
+  (built: Chat) =>
+  (request: Request.ProviderEmbedRequest): Effect.Effect<Response.Embeddings, LLMError.AttemptError> => {
+    const target = { provider: built.name, model: request.model }
+    return Effect.flatMap(
+      encoding(target, () => Codec.encodeEmbeddings(request)),
+      (body) =>
+        Effect.flatMap(built.http.post(built.url("embeddings", request.model), body, target), (answer) =>
+          orFail(Codec.decodeEmbeddings(answer, target, request.input))
+        )
+    )
+  }
 
 /**
  * Makes the provider over the `HttpClient` in the environment (see `HttpPool.layer`).
@@ -113,17 +124,20 @@ const embed = (built: Chat) => (request: Request.ProviderEmbedRequest): Effect.E
 export const make = (
   options: Options
 ): Effect.Effect<LLMProvider.Provider, Config.ConfigError, HttpClient.HttpClient> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const path = options.path ?? defaultPath
-    const shared = yield* build({ ...options, headers: headersOf(options) }, {
-      name: options.name,
-      baseUrl: options.baseUrl,
-      headers: {},
-      keyHeader: options.keyHeader ?? bearer,
-      requiresKey: options.requiresKey ?? false,
-      capabilities: () => ({}),
-      onFailure: (target, answer) => ErrorMap.fromAnswer(answer, target)
-    })
+    const shared = yield* build(
+      { ...options, headers: headersOf(options) },
+      {
+        name: options.name,
+        baseUrl: options.baseUrl,
+        headers: {},
+        keyHeader: options.keyHeader ?? bearer,
+        requiresKey: options.requiresKey ?? false,
+        capabilities: () => ({}),
+        onFailure: (target, answer) => ErrorMap.fromAnswer(answer, target)
+      }
+    )
     const built: Chat = {
       ...shared,
       dialect: options.dialect ?? {},
@@ -147,8 +161,7 @@ export const layerOf = (
 /** The provider as a Layer. Fails with a `ConfigError` that names the wrong option. */
 export const layer = (
   options: Options
-): Layer.Layer<LLMProvider.LLMProvider, Config.ConfigError, HttpClient.HttpClient> =>
-  layerOf(make(options))
+): Layer.Layer<LLMProvider.LLMProvider, Config.ConfigError, HttpClient.HttpClient> => layerOf(make(options))
 
 /** The same, with options read from the configuration. */
 export const layerConfig = (

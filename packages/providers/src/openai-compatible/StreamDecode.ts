@@ -67,7 +67,11 @@ export class ChatStreamDecoder implements StreamDecoder {
     const chunk = asRecord(json)
     if (chunk === undefined) return undefined
     if (chunk["error"] !== undefined || event.event === "error" || chunk["object"] === "error") {
-      const error = ErrorMap.fromBody(chunk["error"] === undefined ? { error: chunk } : chunk, this.context.head, this.context.target)
+      const error = ErrorMap.fromBody(
+        chunk["error"] === undefined ? { error: chunk } : chunk,
+        this.context.head,
+        this.context.target
+      )
       if (error !== undefined) return error
     }
     if (!this.announced) this.announce(chunk, out)
@@ -95,7 +99,11 @@ export class ChatStreamDecoder implements StreamDecoder {
   private empty(): AttemptError {
     const { context } = this
     return context.errorsInText
-      ? ErrorMap.fromText("The answer is empty; the prompt may exceed the context length.", context.head, context.target)
+      ? ErrorMap.fromText(
+          "The answer is empty; the prompt may exceed the context length.",
+          context.head,
+          context.target
+        )
       : invalidResponse(originOf(context.target, context.head, undefined), "The stream held no answer.")
   }
 

@@ -32,8 +32,8 @@ export const decodeUsage = (value: unknown): Usage.Usage | undefined => {
   const completionDetails = asRecord(usage["completion_tokens_details"]) ?? asRecord(usage["output_tokens_details"])
   const reasoning = asCount(completionDetails?.["reasoning_tokens"]) ?? asCount(usage["reasoning_tokens"]) ?? 0
   const cached = asCount(promptDetails?.["cached_tokens"]) ?? asCount(usage["prompt_cache_hit_tokens"]) ?? 0
-  const apart = reasoning > completion ||
-    (reasoning > 0 && asCount(usage["total_tokens"]) === prompt + completion + reasoning)
+  const apart =
+    reasoning > completion || (reasoning > 0 && asCount(usage["total_tokens"]) === prompt + completion + reasoning)
   const out: MutableUsage = {
     inputTokens: Math.max(prompt, cached),
     outputTokens: apart ? completion + reasoning : completion

@@ -17,7 +17,8 @@ describe("backoff", () => {
       Backoff.linear(500, 1, 100),
       Backoff.exponential(500, 2, 100),
       Backoff.fibonacci(500, 100)
-    ]) expect(delays(1)).toBe(100)
+    ])
+      expect(delays(1)).toBe(100)
   })
 
   it("draws the decorrelated delay from the base to three times the one before", () => {

@@ -10,7 +10,7 @@ import { setup } from "../../../composition/support.ts"
 
 describe("spans in OpenTelemetry's SDK", () => {
   it.live("arrive at its exporter: names, kinds, parents, links and attributes", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const exporter = new InMemorySpanExporter()
       const sdk = NodeSdk.layer(() => ({
         resource: { serviceName: "test" },
@@ -23,14 +23,16 @@ describe("spans in OpenTelemetry's SDK", () => {
         },
         { targets: ["a/m", "b/n"], retry: { retries: 0 } }
       )
-      const spans = yield* llm.generate({ prompt: "hi" }).pipe(
-        Effect.andThen(Effect.sync(() => exporter.getFinishedSpans())),
-        Effect.provide(sdk)
-      )
+      const spans = yield* llm
+        .generate({ prompt: "hi" })
+        .pipe(Effect.andThen(Effect.sync(() => exporter.getFinishedSpans())), Effect.provide(sdk))
       const request = spans.find((span) => span.kind === SpanKind.INTERNAL)!
       const attempts = spans.filter((span) => span.kind === SpanKind.CLIENT)
       assert.strictEqual(request.name, "chat m")
-      assert.deepStrictEqual(attempts.map((span) => span.name), ["chat m", "chat n"])
+      assert.deepStrictEqual(
+        attempts.map((span) => span.name),
+        ["chat m", "chat n"]
+      )
       for (const attempt of attempts) {
         assert.strictEqual(attempt.parentSpanContext?.spanId, request.spanContext().spanId)
         assert.strictEqual(attempt.spanContext().traceId, request.spanContext().traceId)
@@ -41,5 +43,6 @@ describe("spans in OpenTelemetry's SDK", () => {
       assert.strictEqual(attempts[1]!.attributes["gen_ai.response.model"], "n-2026")
       assert.isAbove(attempts[1]!.attributes["gen_ai.usage.input_tokens"] as number, 0)
       assert.deepStrictEqual(request.attributes["gen_ai.response.finish_reasons"], ["stop"])
-    }))
+    })
+  )
 })

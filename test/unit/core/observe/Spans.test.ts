@@ -21,13 +21,13 @@ const recording = () => {
 }
 
 const attributesOf = (span: Tracer.NativeSpan): Record<string, unknown> => Object.fromEntries(span.attributes)
-const exitOf = (span: Tracer.NativeSpan) => span.status._tag === "Ended" ? span.status.exit._tag : "open"
+const exitOf = (span: Tracer.NativeSpan) => (span.status._tag === "Ended" ? span.status.exit._tag : "open")
 
 const overload = new LLMError.ModelOverloadError({ message: "busy", status: 503, requestId: "req_7" })
 
 describe("spans", () => {
   it.effect("one for the request, and below it one for each attempt, by the GenAI conventions", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { run, spans } = recording()
       const { llm } = yield* setup(
         { a: [ScriptedProvider.fail(overload)], b: [ScriptedProvider.text("hello", { id: "r1", model: "m-2026" })] },
@@ -36,14 +36,20 @@ describe("spans", () => {
       const answer = yield* llm.generate({ prompt: "hi", temperature: 0.5, maxTokens: 10, requestId: "q1" }).pipe(run)
       assert.strictEqual(spans.length, 3)
       const [request, first, second] = spans as [Tracer.NativeSpan, Tracer.NativeSpan, Tracer.NativeSpan]
-      assert.deepStrictEqual(spans.map((span) => [span.name, span.kind, exitOf(span)]), [
-        ["chat m", "internal", "Success"],
-        ["chat m", "client", "Failure"],
-        ["chat n", "client", "Success"]
-      ])
+      assert.deepStrictEqual(
+        spans.map((span) => [span.name, span.kind, exitOf(span)]),
+        [
+          ["chat m", "internal", "Success"],
+          ["chat m", "client", "Failure"],
+          ["chat n", "client", "Success"]
+        ]
+      )
       assert.strictEqual(Option.getOrThrow(first.parent).spanId, request.spanId)
       assert.strictEqual(Option.getOrThrow(second.parent).spanId, request.spanId)
-      assert.deepStrictEqual(second.links.map((link) => link.span.spanId), [first.spanId])
+      assert.deepStrictEqual(
+        second.links.map((link) => link.span.spanId),
+        [first.spanId]
+      )
       assert.deepInclude(attributesOf(request), {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "a",
@@ -71,20 +77,22 @@ describe("spans", () => {
       })
       // Tokens stand once, on the attempt.
       assert.notProperty(attributesOf(request), "gen_ai.usage.input_tokens")
-    }))
+    })
+  )
 
   it.effect("never hold the prompt or the answer", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { run, spans } = recording()
       const { llm } = yield* setup({ a: ["the answer is secret"] }, { targets: ["a/m"] })
       yield* llm.generate({ prompt: "a question that is private" }).pipe(run)
       const text = JSON.stringify(spans.map((span) => [span.name, attributesOf(span), span.events]))
       assert.notInclude(text, "private")
       assert.notInclude(text, "secret")
-    }))
+    })
+  )
 
   it.effect("of a stream carry the time to the first part, and end with it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { run, spans } = recording()
       const { llm } = yield* setup(
         { a: [ScriptedProvider.stream([ScriptedProvider.wait("2 seconds"), "hello"])] },
@@ -94,19 +102,24 @@ describe("spans", () => {
       const attempt = spans.find((span) => span.kind === "client")!
       assert.isAtLeast(attributesOf(attempt)["gen_ai.response.time_to_first_chunk"] as number, 2)
       assert.deepStrictEqual(spans.filter((span) => span.name === "chat m").map(exitOf), ["Success", "Success"])
-    }))
+    })
+  )
 
   it.effect("of a stream that is left end as interrupted", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { run, spans } = recording()
-      const { llm } = yield* setup({ a: [ScriptedProvider.stream(["one", ScriptedProvider.stall])] }, { targets: ["a/m"] })
+      const { llm } = yield* setup(
+        { a: [ScriptedProvider.stream(["one", ScriptedProvider.stall])] },
+        { targets: ["a/m"] }
+      )
       yield* Stream.runDrain(Stream.take(llm.stream({ prompt: "hi" }), 1)).pipe(run)
       assert.isTrue(spans.every((span) => span.status._tag === "Ended"))
       assert.strictEqual(exitOf(spans.find((span) => span.kind === "client")!), "Failure")
-    }))
+    })
+  )
 
   it.effect("run the provider inside the attempt, so that its own spans are children", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { run, spans } = recording()
       const { llm } = yield* setup({ a: ["x"] }, { targets: ["a/m"] })
       yield* Effect.withSpan(llm.generate({ prompt: "hi" }), "outer").pipe(run)
@@ -114,15 +127,14 @@ describe("spans", () => {
       const request = spans.find((span) => span.kind === "internal" && span.name === "chat m")!
       assert.strictEqual(Option.getOrThrow(request.parent).spanId, outer.spanId)
       assert.strictEqual(request.traceId, outer.traceId)
-    }))
+    })
+  )
 
   it.effect("are not made without a tracer", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { llm } = yield* setup({ a: ["x"] }, { targets: ["a/m"] })
-      const spans = yield* Effect.withSpan(
-        Effect.andThen(llm.generate({ prompt: "hi" }), Effect.currentSpan),
-        "outer"
-      )
+      const spans = yield* Effect.withSpan(Effect.andThen(llm.generate({ prompt: "hi" }), Effect.currentSpan), "outer")
       assert.strictEqual(spans.name, "outer")
-    }))
+    })
+  )
 })

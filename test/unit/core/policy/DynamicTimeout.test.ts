@@ -21,7 +21,14 @@ describe("DynamicTimeout", () => {
     dynamic.learn("fast", 1000, 10_000)
     dynamic.learn("fast", 2000, 10_000)
     dynamic.learn("slow", 100, 10_000)
-    for (const [tokens, ms] of [[7, 1], [100, 0], [100, -5], [NaN, 100], [100, NaN], [Infinity, 1]] as const) {
+    for (const [tokens, ms] of [
+      [7, 1],
+      [100, 0],
+      [100, -5],
+      [NaN, 100],
+      [100, NaN],
+      [Infinity, 1]
+    ] as const) {
       dynamic.learn("slow", tokens, ms)
       dynamic.learn("unknown", tokens, ms)
     }
@@ -30,7 +37,7 @@ describe("DynamicTimeout", () => {
       { key: "slow", tokensPerSecond: 10 }
     ])
     expect(dynamic.limitMs("slow", 0, 1000)).toBe(200_000)
-    expect(dynamic.limitMs("unknown", 0, 1000)).toBe(1000 / 30 * 2000)
+    expect(dynamic.limitMs("unknown", 0, 1000)).toBe((1000 / 30) * 2000)
   })
 
   it("forgets the model not heard of for longest", () => {

@@ -24,15 +24,16 @@ const calls = (refused: { readonly [key: string]: LLMError.AttemptError }) => {
 
 describe("KeyPool", () => {
   it.effect("keys take turns", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const pool = KeyPool.make(keys("a", "b", "c"))
       const { asked, call } = calls({})
       for (let i = 0; i < 4; i++) yield* pool.use(call)
       assert.deepStrictEqual(asked, ["a", "b", "c", "a"])
-    }))
+    })
+  )
 
   it.effect("a refused key is replaced within the call and then left alone for a while", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const pool = KeyPool.make(keys("a", "b"), 60_000)
       const { asked, call } = calls({ a: refusal })
       assert.strictEqual(yield* pool.use(call), "b")
@@ -41,30 +42,34 @@ describe("KeyPool", () => {
       yield* TestClock.adjust("61 seconds")
       yield* pool.use(call)
       assert.deepStrictEqual(asked, ["a", "b", "b", "a", "b"])
-    }))
+    })
+  )
 
   it.effect("no money counts as a refusal; anything else does not", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { asked, call } = calls({ a: broke, b: overload })
       const error = yield* Effect.flip(KeyPool.make(keys("a", "b")).use(call))
       assert.strictEqual(error._tag, "ModelOverloadError")
       assert.deepStrictEqual(asked, ["a", "b"])
-    }))
+    })
+  )
 
   it.effect("when all are refused the last refusal surfaces, each asked once, and a later call asks one again", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const pool = KeyPool.make(keys("a", "b"))
       const { asked, call } = calls({ a: refusal, b: refusal })
       assert.strictEqual((yield* Effect.flip(pool.use(call)))._tag, "AuthenticationError")
       assert.deepStrictEqual(asked, ["a", "b"])
       yield* Effect.flip(pool.use(call))
       assert.deepStrictEqual(asked, ["a", "b", "a"])
-    }))
+    })
+  )
 
   it.effect("without keys the call is made without one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { asked, call } = calls({})
       yield* KeyPool.make(undefined).use(call)
       assert.deepStrictEqual(asked, [undefined])
-    }))
+    })
+  )
 })

@@ -61,10 +61,10 @@ describe("the standard's examples", () => {
   })
 
   it("names events, and forgets the name with the event", () => {
-    assert.deepStrictEqual(parse("event: add\ndata: 1\n\nevent: lost\n\ndata: 2\n\n").map((e) => e.event), [
-      "add",
-      "message"
-    ])
+    assert.deepStrictEqual(
+      parse("event: add\ndata: 1\n\nevent: lost\n\ndata: 2\n\n").map((e) => e.event),
+      ["add", "message"]
+    )
   })
 
   it("ignores ids with a null, unknown fields, and fields with odd names", () => {
@@ -80,14 +80,17 @@ describe("the standard's examples", () => {
 
 describe("what is beyond the standard, when asked for", () => {
   it("dispatches an event cut short of its blank line", () => {
-    assert.deepStrictEqual(parse("data: a\n\ndata: [DONE]", { flushAtEnd: true }).map((e) => e.data), ["a", "[DONE]"])
+    assert.deepStrictEqual(
+      parse("data: a\n\ndata: [DONE]", { flushAtEnd: true }).map((e) => e.data),
+      ["a", "[DONE]"]
+    )
   })
 
   it("reads the field `error` as an event", () => {
-    assert.deepStrictEqual(parse("error: {\"code\":500}\n\n", { errorField: true }), [
-      { event: "error", data: "{\"code\":500}", id: "" }
+    assert.deepStrictEqual(parse('error: {"code":500}\n\n', { errorField: true }), [
+      { event: "error", data: '{"code":500}', id: "" }
     ])
-    assert.deepStrictEqual(parse("error: {\"code\":500}\n\n"), [])
+    assert.deepStrictEqual(parse('error: {"code":500}\n\n'), [])
   })
 })
 
@@ -97,7 +100,10 @@ describe("limits", () => {
 
   it("gives the events before the one that is too large, and nothing after", () => {
     const { events, tooLarge } = feedAll([bytes(`data: ok\n\n${long(200)}data: later\n\n`)], limit)
-    assert.deepStrictEqual(events.map((e) => e.data), ["ok"])
+    assert.deepStrictEqual(
+      events.map((e) => e.data),
+      ["ok"]
+    )
     assert.isTrue(tooLarge)
   })
 
@@ -123,7 +129,7 @@ describe("limits", () => {
 
 describe("any split of the bytes gives the same events", () => {
   const lines = ["\n", "\r", "\r\n"]
-  const values = ["", "a", "{\"content\":\"héllo — 你好 👩‍👩‍👧‍👦 \\n\"}", "[DONE]", " x", ":", "\ufeff", "𝒳".repeat(30), "\0"]
+  const values = ["", "a", '{"content":"héllo — 你好 👩‍👩‍👧‍👦 \\n"}', "[DONE]", " x", ":", "\ufeff", "𝒳".repeat(30), "\0"]
   const fields = ["data: ", "data:", "data", "event: ", "id: ", "retry: ", ": ", "other: ", "error: "]
 
   const document = (next: () => number): Uint8Array => {
@@ -145,9 +151,16 @@ describe("any split of the bytes gives the same events", () => {
     for (let seed = 0; seed < 2000; seed++) {
       const next = random(seed)
       const all = document(next)
-      const options = { flushAtEnd: seed % 2 === 0, errorField: seed % 3 === 0, maxEventBytes: seed % 5 === 0 ? 120 : 9999 }
+      const options = {
+        flushAtEnd: seed % 2 === 0,
+        errorField: seed % 3 === 0,
+        maxEventBytes: seed % 5 === 0 ? 120 : 9999
+      }
       const whole = feedAll([all], options)
-      const single = feedAll(Array.from(all, (_, i) => all.subarray(i, i + 1)), options)
+      const single = feedAll(
+        Array.from(all, (_, i) => all.subarray(i, i + 1)),
+        options
+      )
       assert.deepStrictEqual(single, whole, `seed ${seed}, byte by byte`)
       for (const mean of [2, 7, 40]) {
         assert.deepStrictEqual(feedAll(splitAtRandom(all, next, mean), options), whole, `seed ${seed}, mean ${mean}`)
@@ -157,7 +170,10 @@ describe("any split of the bytes gives the same events", () => {
 
   it("decodes as a decoder of the whole would", () => {
     const text = "data: aé你👍\ufffd\n\n"
-    for (const all of [bytes(text), Uint8Array.from([...bytes("data: "), 0xe4, 0xbd, 0xf0, 0x9f, 0x41, 0xff, 10, 10])]) {
+    for (const all of [
+      bytes(text),
+      Uint8Array.from([...bytes("data: "), 0xe4, 0xbd, 0xf0, 0x9f, 0x41, 0xff, 10, 10])
+    ]) {
       const expected = new TextDecoder().decode(all).slice("data: ".length, -2)
       const got = feedAll(Array.from(all, (_, i) => all.subarray(i, i + 1))).events[0]?.data
       assert.strictEqual(got, expected)

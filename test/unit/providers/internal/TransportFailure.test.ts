@@ -21,7 +21,11 @@ describe("the phase of a broken connection", () => {
     ["no such host", coded("ENOTFOUND", "getaddrinfo ENOTFOUND x", { syscall: "getaddrinfo" }), "dns"],
     ["resolver away", coded("EAI_AGAIN"), "dns"],
     ["refused", coded("ECONNREFUSED"), "connect"],
-    ["refused on every address", Object.assign(new AggregateError([coded("ECONNREFUSED")], ""), { code: "ECONNREFUSED" }), "connect"],
+    [
+      "refused on every address",
+      Object.assign(new AggregateError([coded("ECONNREFUSED")], ""), { code: "ECONNREFUSED" }),
+      "connect"
+    ],
     ["every address, no code outside", new AggregateError([coded("EHOSTUNREACH")], ""), "connect"],
     ["no route", coded("ENETUNREACH"), "connect"],
     ["fetch's wrapper", new TypeError("fetch failed", { cause: coded("ECONNREFUSED") }), "connect"],
@@ -30,7 +34,11 @@ describe("the phase of a broken connection", () => {
     ["unknown issuer", coded("UNABLE_TO_VERIFY_LEAF_SIGNATURE"), "tls"],
     ["another host's certificate", coded("ERR_TLS_CERT_ALTNAME_INVALID"), "tls"],
     ["not TLS", coded("ERR_SSL_WRONG_VERSION_NUMBER"), "tls"],
-    ["reset while greeting", coded("ECONNRESET", "Client network socket disconnected before secure TLS connection was established"), "tls"],
+    [
+      "reset while greeting",
+      coded("ECONNRESET", "Client network socket disconnected before secure TLS connection was established"),
+      "tls"
+    ],
     ["reset", coded("ECONNRESET"), "reset"],
     ["undici: other side closed", coded("UND_ERR_SOCKET", "other side closed"), "reset"],
     ["undici, with what is inside", coded("UND_ERR_SOCKET", "x", { cause: coded("ECONNRESET") }), "reset"],
@@ -84,7 +92,10 @@ describe("what is kept", () => {
   it("a URL or a body that cannot be sent is the request's fault", () => {
     const wrap = (reason: HttpClientError.HttpClientErrorReason) =>
       transportFailure(new HttpClientError.HttpClientError({ reason }), target, false)
-    assert.deepInclude(wrap(new HttpClientError.InvalidUrlError({ request })), { _tag: "InvalidRequestError", parameter: "baseUrl" })
+    assert.deepInclude(wrap(new HttpClientError.InvalidUrlError({ request })), {
+      _tag: "InvalidRequestError",
+      parameter: "baseUrl"
+    })
     assert.deepInclude(wrap(new HttpClientError.EncodeError({ request })), { _tag: "InvalidRequestError" })
   })
 })

@@ -70,9 +70,9 @@ describe("a whole answer", () => {
         content: "It is 4.",
         reasoning_content: "2+2",
         tool_calls: [
-          { id: "t1", type: "function", function: { name: "add", arguments: "{\"a\":1}" } },
+          { id: "t1", type: "function", function: { name: "add", arguments: '{"a":1}' } },
           { type: "function", function: { name: "none", arguments: "" } },
-          { id: "t3", type: "function", function: { name: "broken", arguments: "{\"a\":" } },
+          { id: "t3", type: "function", function: { name: "broken", arguments: '{"a":' } },
           { id: "t4", type: "function", function: { name: "object", arguments: { a: 2 } } }
         ],
         images: [{ image_url: { url: "data:image/png;base64,AQID" } }],
@@ -92,7 +92,7 @@ describe("a whole answer", () => {
         { type: "file", mediaType: "image/png", data: "AQID" },
         { type: "tool-call", id: "t1", name: "add", params: { a: 1 } },
         { type: "tool-call", id: "r1:1", name: "none", params: {} },
-        { type: "tool-call", id: "t3", name: "broken", params: "{\"a\":" },
+        { type: "tool-call", id: "t3", name: "broken", params: '{"a":' },
         { type: "tool-call", id: "t4", name: "object", params: { a: 2 } }
       ],
       extra: { system_fingerprint: "fp", annotations: [{ type: "url_citation" }] }
@@ -101,22 +101,38 @@ describe("a whole answer", () => {
   })
 
   it("content in parts, with thinking among them", () => {
-    const turn = whole(choice({
-      content: [{ type: "thinking", thinking: [{ type: "text", text: "hm" }] }, { type: "text", text: "a" }, { type: "text", text: "b" }]
-    }))
-    assert.deepStrictEqual(turn.content, [{ type: "reasoning", text: "hm" }, { type: "text", text: "ab" }])
+    const turn = whole(
+      choice({
+        content: [
+          { type: "thinking", thinking: [{ type: "text", text: "hm" }] },
+          { type: "text", text: "a" },
+          { type: "text", text: "b" }
+        ]
+      })
+    )
+    assert.deepStrictEqual(turn.content, [
+      { type: "reasoning", text: "hm" },
+      { type: "text", text: "ab" }
+    ])
   })
 
   it("finish reasons", () => {
-    for (const [wire, reason] of [["length", "length"], ["eos", "stop"], ["tool_calls", "tool-calls"], ["odd", "other"]] as const) {
+    for (const [wire, reason] of [
+      ["length", "length"],
+      ["eos", "stop"],
+      ["tool_calls", "tool-calls"],
+      ["odd", "other"]
+    ] as const) {
       assert.strictEqual(whole(choice({ content: "x" }, wire)).finishReason, reason)
     }
   })
 
   it("a filter or a refusal is a ContentFilterError of the output", () => {
-    const filtered = wholeError(choice({ content: "" }, "content_filter", {
-      content_filter_results: { hate: { filtered: true }, self_harm: { filtered: false } }
-    }))
+    const filtered = wholeError(
+      choice({ content: "" }, "content_filter", {
+        content_filter_results: { hate: { filtered: true }, self_harm: { filtered: false } }
+      })
+    )
     assert.strictEqual(filtered._tag, "ContentFilterError")
     assert.deepInclude(filtered, { stage: "output", categories: ["hate"] })
     const refusal = wholeError(choice({ content: null, refusal: "I can't." }))
@@ -173,7 +189,13 @@ describe("usage", () => {
   it("DeepSeek's cache, and nonsense", () => {
     const cached = decodeUsage({ prompt_tokens: 10, completion_tokens: 1, prompt_cache_hit_tokens: 8 })
     assert.strictEqual(cached?.cachedInputTokens, 8)
-    for (const bad of [null, {}, { prompt_tokens: 0, completion_tokens: 0 }, { prompt_tokens: "5" }, { prompt_tokens: -1 }]) {
+    for (const bad of [
+      null,
+      {},
+      { prompt_tokens: 0, completion_tokens: 0 },
+      { prompt_tokens: "5" },
+      { prompt_tokens: -1 }
+    ]) {
       assert.strictEqual(decodeUsage(bad), undefined)
     }
   })
@@ -181,41 +203,50 @@ describe("usage", () => {
 
 describe("a stream", () => {
   it("text, reasoning and usage after the finish reason", () => {
-    const { parts, error } = streamed(chunks(
-      delta({ role: "assistant", content: "" }),
-      delta({ reasoning_content: "hm" }),
-      delta({ content: "It " }),
-      delta({ content: "is." }),
-      delta({}, "stop", { system_fingerprint: "fp" }),
-      usage,
-      "[DONE]"
-    ))
+    const { parts, error } = streamed(
+      chunks(
+        delta({ role: "assistant", content: "" }),
+        delta({ reasoning_content: "hm" }),
+        delta({ content: "It " }),
+        delta({ content: "is." }),
+        delta({}, "stop", { system_fingerprint: "fp" }),
+        usage,
+        "[DONE]"
+      )
+    )
     assert.strictEqual(error, undefined)
     assert.deepStrictEqual(parts, [
       { type: "response-metadata", id: "r1", model: "m-1" },
       { type: "reasoning-delta", delta: "hm" },
       { type: "text-delta", delta: "It " },
       { type: "text-delta", delta: "is." },
-      { type: "finish", reason: "stop", usage: { inputTokens: 5, outputTokens: 7 }, extra: { system_fingerprint: "fp" } }
+      {
+        type: "finish",
+        reason: "stop",
+        usage: { inputTokens: 5, outputTokens: 7 },
+        extra: { system_fingerprint: "fp" }
+      }
     ])
     Schema.decodeUnknownSync(Schema.Array(CoreResponse.StreamPart))(parts)
   })
 
   it("tool calls in fragments, interleaved", () => {
     const call = (index: number, fields: object) => delta({ tool_calls: [{ index, ...fields }] })
-    const { parts } = streamed(chunks(
-      call(0, { id: "a", function: { name: "add", arguments: "" } }),
-      call(0, { function: { arguments: "{\"x\":" } }),
-      call(1, { id: "b", function: { name: "sub", arguments: "{" } }),
-      call(0, { function: { arguments: "1}" } }),
-      call(1, { function: { arguments: "}" } }),
-      delta({}, "tool_calls"),
-      usage,
-      "[DONE]"
-    ))
+    const { parts } = streamed(
+      chunks(
+        call(0, { id: "a", function: { name: "add", arguments: "" } }),
+        call(0, { function: { arguments: '{"x":' } }),
+        call(1, { id: "b", function: { name: "sub", arguments: "{" } }),
+        call(0, { function: { arguments: "1}" } }),
+        call(1, { function: { arguments: "}" } }),
+        delta({}, "tool_calls"),
+        usage,
+        "[DONE]"
+      )
+    )
     assert.deepStrictEqual(parts.slice(1, -1), [
       { type: "tool-params-start", id: "a", name: "add" },
-      { type: "tool-params-delta", id: "a", delta: "{\"x\":" },
+      { type: "tool-params-delta", id: "a", delta: '{"x":' },
       { type: "tool-params-start", id: "b", name: "sub" },
       { type: "tool-params-delta", id: "b", delta: "{" },
       { type: "tool-params-delta", id: "a", delta: "1}" },
@@ -228,23 +259,30 @@ describe("a stream", () => {
 
   it("tool calls without index or id, or all with index 0, or with an object of arguments", () => {
     const names = (text: string) =>
-      streamed(text).parts.flatMap((part) => part.type === "tool-call" ? [[part.id, part.name, part.params]] : [])
+      streamed(text).parts.flatMap((part) => (part.type === "tool-call" ? [[part.id, part.name, part.params]] : []))
     const end = [delta({}, "stop"), usage]
     const f = (name: string, args: unknown) => ({ function: { name, arguments: args } })
     assert.deepStrictEqual(
-      names(chunks(
-        delta({ tool_calls: [{ id: "a", index: 0, ...f("x", "{}") }] }),
-        delta({ tool_calls: [{ id: "b", index: 0, ...f("y", "{\"k\":1}") }] }),
-        ...end
-      )),
-      [["a", "x", {}], ["b", "y", { k: 1 }]]
+      names(
+        chunks(
+          delta({ tool_calls: [{ id: "a", index: 0, ...f("x", "{}") }] }),
+          delta({ tool_calls: [{ id: "b", index: 0, ...f("y", '{"k":1}') }] }),
+          ...end
+        )
+      ),
+      [
+        ["a", "x", {}],
+        ["b", "y", { k: 1 }]
+      ]
     )
     assert.deepStrictEqual(
-      names(chunks(
-        delta({ tool_calls: [{ id: "a", ...f("x", "{\"k\"") }] }),
-        delta({ tool_calls: [{ function: { arguments: ":2}" } }] }),
-        ...end
-      )),
+      names(
+        chunks(
+          delta({ tool_calls: [{ id: "a", ...f("x", '{"k"') }] }),
+          delta({ tool_calls: [{ function: { arguments: ":2}" } }] }),
+          ...end
+        )
+      ),
       [["a", "x", { k: 2 }]]
     )
     assert.deepStrictEqual(names(chunks(delta({ tool_calls: [{ index: 0, ...f("x", { k: 3 }) }] }), ...end)), [
@@ -256,14 +294,12 @@ describe("a stream", () => {
     const u = { prompt_tokens: 5, completion_tokens: 7 }
     const last = (text: string) => streamed(text).parts.at(-1)
     const expected = { inputTokens: 5, outputTokens: 7 }
-    for (
-      const text of [
-        chunks(delta({ content: "a" }, null), delta({}, "stop", { usage: u })),
-        chunks(delta({ content: "a" }, null), delta({}, "stop", { x_groq: { usage: u } })),
-        chunks(delta({ content: "a" }, null, { usage: u }), delta({}, "stop"), "[DONE]"),
-        chunks(delta({ content: "a" }), delta({}, "stop"), delta({ content: "" }, "stop", { usage: u }), "[DONE]")
-      ]
-    ) {
+    for (const text of [
+      chunks(delta({ content: "a" }, null), delta({}, "stop", { usage: u })),
+      chunks(delta({ content: "a" }, null), delta({}, "stop", { x_groq: { usage: u } })),
+      chunks(delta({ content: "a" }, null, { usage: u }), delta({}, "stop"), "[DONE]"),
+      chunks(delta({ content: "a" }), delta({}, "stop"), delta({ content: "" }, "stop", { usage: u }), "[DONE]")
+    ]) {
       assert.deepInclude(last(text), { type: "finish", usage: expected })
     }
     assert.deepInclude(last(chunks(delta({ content: "12345678" }), delta({}, "stop"), "[DONE]")), {
@@ -281,7 +317,10 @@ describe("a stream", () => {
   })
 
   it("[DONE] without a finish reason is an end; nothing at all is none", () => {
-    assert.deepInclude(streamed(chunks(delta({ content: "a" }), "[DONE]")).parts.at(-1), { type: "finish", reason: "other" })
+    assert.deepInclude(streamed(chunks(delta({ content: "a" }), "[DONE]")).parts.at(-1), {
+      type: "finish",
+      reason: "other"
+    })
     assert.strictEqual(streamed(chunks("[DONE]")).error?._tag, "InvalidResponseError")
     assert.strictEqual(streamed(chunks("[DONE]"), { errorsInText: true }).error?._tag, "ContextLengthError")
     assert.strictEqual(streamed(chunks(delta({ content: "a" }))).error?._tag, "StreamInterruptedError")
@@ -290,41 +329,62 @@ describe("a stream", () => {
   })
 
   it("a call that was cut off is never handed on as a whole one", () => {
-    const { parts } = streamed(chunks(delta({ tool_calls: [{ index: 0, id: "a", function: { name: "x", arguments: "{\"k\"" } }] })))
+    const { parts } = streamed(
+      chunks(delta({ tool_calls: [{ index: 0, id: "a", function: { name: "x", arguments: '{"k"' } }] }))
+    )
     assert.isFalse(parts.some((part) => part.type === "tool-call"))
   })
 
   it("errors inside: a chunk, an event, OpenRouter's finish reason, llama.cpp's field", () => {
     const error = (text: string) => streamed(chunks(delta({ content: "a" })) + text).error
     assert.strictEqual(error(chunks({ error: { message: "Overloaded", code: 503 } }))?._tag, "ModelOverloadError")
-    assert.strictEqual(error("event: error\ndata: {\"message\":\"slow\",\"type\":\"rate_limit_error\"}\n\n")?._tag, "RateLimitError")
-    const router = { id: "x", error: { code: 429, message: "Rate limited" }, choices: [{ delta: { content: "" }, finish_reason: "error" }] }
+    assert.strictEqual(
+      error('event: error\ndata: {"message":"slow","type":"rate_limit_error"}\n\n')?._tag,
+      "RateLimitError"
+    )
+    const router = {
+      id: "x",
+      error: { code: 429, message: "Rate limited" },
+      choices: [{ delta: { content: "" }, finish_reason: "error" }]
+    }
     assert.strictEqual(error(chunks(router))?._tag, "RateLimitError")
     assert.strictEqual(error(chunks(delta({}, "error")))?._tag, "ServerError")
-    assert.strictEqual(error("error: {\"code\":500,\"message\":\"slot unavailable\",\"type\":\"server_error\"}\n\n")?._tag, "ServerError")
+    assert.strictEqual(
+      error('error: {"code":500,"message":"slot unavailable","type":"server_error"}\n\n')?._tag,
+      "ServerError"
+    )
     assert.strictEqual(error(chunks({ error: null, ...delta({}, "stop") }, usage)), undefined)
   })
 
   it("a filter or a refusal ends it with an error", () => {
-    assert.strictEqual(streamed(chunks(delta({ content: "a" }), delta({}, "content_filter"))).error?._tag, "ContentFilterError")
-    const refused = streamed(chunks(delta({ refusal: "I " }), delta({ refusal: "can't." }), delta({}, "stop"), usage)).error
+    assert.strictEqual(
+      streamed(chunks(delta({ content: "a" }), delta({}, "content_filter"))).error?._tag,
+      "ContentFilterError"
+    )
+    const refused = streamed(
+      chunks(delta({ refusal: "I " }), delta({ refusal: "can't." }), delta({}, "stop"), usage)
+    ).error
     assert.deepInclude(refused, { _tag: "ContentFilterError", reason: "I can't." })
   })
 
   it("LM Studio's error as the first text is an error, only there", () => {
-    const text = chunks(delta({ content: "Cannot truncate prompt with n_keep (5214) >= n_ctx (4096)" }), delta({}, "stop"), "[DONE]")
+    const text = chunks(
+      delta({ content: "Cannot truncate prompt with n_keep (5214) >= n_ctx (4096)" }),
+      delta({}, "stop"),
+      "[DONE]"
+    )
     assert.deepInclude(streamed(text, { errorsInText: true }).error, { _tag: "ContextLengthError", maxTokens: 4096 })
     assert.strictEqual(streamed(text).error, undefined)
   })
 
   it("only the first of several choices is read", () => {
-    const { parts } = streamed(chunks(
-      delta({ content: "a" }),
-      { choices: [{ index: 1, delta: { content: "B" } }] },
-      delta({}, "stop"),
-      usage
-    ))
-    assert.deepStrictEqual(parts.flatMap((part) => part.type === "text-delta" ? [part.delta] : []), ["a"])
+    const { parts } = streamed(
+      chunks(delta({ content: "a" }), { choices: [{ index: 1, delta: { content: "B" } }] }, delta({}, "stop"), usage)
+    )
+    assert.deepStrictEqual(
+      parts.flatMap((part) => (part.type === "text-delta" ? [part.delta] : [])),
+      ["a"]
+    )
   })
 
   it("the same parts however the bytes are cut", () => {
@@ -342,30 +402,49 @@ describe("a stream", () => {
 })
 
 describe("embeddings", () => {
-  const embed = (body: object, input = ["a", "b"]) => decodeEmbeddings({ ...head, text: JSON.stringify(body) }, target, input)
+  const embed = (body: object, input = ["a", "b"]) =>
+    decodeEmbeddings({ ...head, text: JSON.stringify(body) }, target, input)
 
   it("in the order of the texts, from numbers or base64", () => {
     const base64 = Buffer.from(new Float32Array([0.5, -1]).buffer).toString("base64")
     assert.deepStrictEqual(
       embed({
-        data: [{ index: 1, embedding: [3, 4] }, { index: 0, embedding: base64 }],
+        data: [
+          { index: 1, embedding: [3, 4] },
+          { index: 0, embedding: base64 }
+        ],
         model: "e-1",
         usage: { prompt_tokens: 2, total_tokens: 2 }
       }),
-      { vectors: [[0.5, -1], [3, 4]], model: "e-1", usage: { inputTokens: 2, outputTokens: 0 } }
+      {
+        vectors: [
+          [0.5, -1],
+          [3, 4]
+        ],
+        model: "e-1",
+        usage: { inputTokens: 2, outputTokens: 0 }
+      }
     )
   })
 
   it("too few, none, or not numbers are invalid; an error in a 200 is one", () => {
-    for (
-      const body of [
-        {},
-        { data: [{ embedding: [1] }] },
-        { data: [{ embedding: [1] }, { embedding: ["x"] }] },
-        { data: [{ index: 0, embedding: [1] }, { index: 0, embedding: [2] }] },
-        { data: [{ index: 0, embedding: [1] }, { index: 9, embedding: [2] }] }
-      ]
-    ) {
+    for (const body of [
+      {},
+      { data: [{ embedding: [1] }] },
+      { data: [{ embedding: [1] }, { embedding: ["x"] }] },
+      {
+        data: [
+          { index: 0, embedding: [1] },
+          { index: 0, embedding: [2] }
+        ]
+      },
+      {
+        data: [
+          { index: 0, embedding: [1] },
+          { index: 9, embedding: [2] }
+        ]
+      }
+    ]) {
       assert.deepInclude(embed(body), { _tag: "InvalidResponseError" })
     }
     assert.deepInclude(embed({ error: { message: "slow down", code: 429 } }), { _tag: "RateLimitError" })

@@ -9,7 +9,10 @@ const encode = (
   capabilities: Model.Capabilities = {},
   stream = false
 ): Record<string, unknown> =>
-  JSON.parse(encodeChat({ model: "m", messages: [], ...request }, stream, dialect, capabilities)) as Record<string, unknown>
+  JSON.parse(encodeChat({ model: "m", messages: [], ...request }, stream, dialect, capabilities)) as Record<
+    string,
+    unknown
+  >
 
 const messages = (...list: ReadonlyArray<Message.Message>) => encode({ messages: list })["messages"]
 const bytes = new Uint8Array([1, 2, 3])
@@ -33,7 +36,11 @@ describe("messages", () => {
   })
 
   it("images, audio and other files, from every form of data", () => {
-    const file = (mediaType: string, data: Message.FilePart["data"]): Message.FilePart => ({ type: "file", mediaType, data })
+    const file = (mediaType: string, data: Message.FilePart["data"]): Message.FilePart => ({
+      type: "file",
+      mediaType,
+      data
+    })
     assert.deepStrictEqual(
       messages({
         role: "user",
@@ -47,18 +54,20 @@ describe("messages", () => {
           { ...file("application/pdf", bytes), fileName: "a.pdf" }
         ]
       }),
-      [{
-        role: "user",
-        content: [
-          { type: "text", text: "What?" },
-          { type: "image_url", image_url: { url: "data:image/png;base64,AQID" } },
-          { type: "image_url", image_url: { url: "data:image/jpeg;base64,AQID" } },
-          { type: "image_url", image_url: { url: "https://x.test/a.jpg" } },
-          { type: "image_url", image_url: { url: "data:image/png;base64,AQID" } },
-          { type: "input_audio", input_audio: { data: "AQID", format: "wav" } },
-          { type: "file", file: { filename: "a.pdf", file_data: "data:application/pdf;base64,AQID" } }
-        ]
-      }]
+      [
+        {
+          role: "user",
+          content: [
+            { type: "text", text: "What?" },
+            { type: "image_url", image_url: { url: "data:image/png;base64,AQID" } },
+            { type: "image_url", image_url: { url: "data:image/jpeg;base64,AQID" } },
+            { type: "image_url", image_url: { url: "https://x.test/a.jpg" } },
+            { type: "image_url", image_url: { url: "data:image/png;base64,AQID" } },
+            { type: "input_audio", input_audio: { data: "AQID", format: "wav" } },
+            { type: "file", file: { filename: "a.pdf", file_data: "data:application/pdf;base64,AQID" } }
+          ]
+        }
+      ]
     )
   })
 
@@ -68,7 +77,11 @@ describe("messages", () => {
         {
           role: "assistant",
           content: [
-            { type: "reasoning", text: "hmm", options: { "openai-compatible": { reasoning_details: [{ type: "x" }] } } },
+            {
+              type: "reasoning",
+              text: "hmm",
+              options: { "openai-compatible": { reasoning_details: [{ type: "x" }] } }
+            },
             { type: "tool-call", id: "1", name: "add", params: { a: 1 } },
             { type: "tool-call", id: "2", name: "raw", params: "{broken" }
           ]
@@ -83,7 +96,10 @@ describe("messages", () => {
               name: "raw",
               isFailure: true,
               result: "ignored",
-              modelOutput: [{ type: "text", text: "seen" }, { type: "file", mediaType: "image/png", data: "AQID" }]
+              modelOutput: [
+                { type: "text", text: "seen" },
+                { type: "file", mediaType: "image/png", data: "AQID" }
+              ]
             }
           ]
         }
@@ -93,12 +109,12 @@ describe("messages", () => {
           role: "assistant",
           content: null,
           tool_calls: [
-            { id: "1", type: "function", function: { name: "add", arguments: "{\"a\":1}" } },
+            { id: "1", type: "function", function: { name: "add", arguments: '{"a":1}' } },
             { id: "2", type: "function", function: { name: "raw", arguments: "{broken" } }
           ],
           reasoning_details: [{ type: "x" }]
         },
-        { role: "tool", tool_call_id: "1", content: "{\"sum\":2}" },
+        { role: "tool", tool_call_id: "1", content: '{"sum":2}' },
         { role: "tool", tool_call_id: "2", content: "seen" },
         { role: "user", content: [{ type: "image_url", image_url: { url: "data:image/png;base64,AQID" } }] }
       ]
@@ -173,7 +189,9 @@ describe("fields", () => {
       type: "json_schema",
       json_schema: { name: "my_answer_", schema: { type: "object" }, strict: true }
     })
-    assert.deepStrictEqual(encode({ responseFormat }, {}, { jsonSchema: false })["response_format"], { type: "json_object" })
+    assert.deepStrictEqual(encode({ responseFormat }, {}, { jsonSchema: false })["response_format"], {
+      type: "json_object"
+    })
   })
 
   it("tools and how to choose among them", () => {
@@ -199,7 +217,9 @@ describe("fields", () => {
 
 it("embeddings", () => {
   assert.deepStrictEqual(
-    JSON.parse(encodeEmbeddings({ model: "e", input: ["a"], dimensions: 8, user: "u", extra: { input_type: "query" } })),
+    JSON.parse(
+      encodeEmbeddings({ model: "e", input: ["a"], dimensions: 8, user: "u", extra: { input_type: "query" } })
+    ),
     { model: "e", input: ["a"], encoding_format: "float", dimensions: 8, user: "u", input_type: "query" }
   )
 })

@@ -96,8 +96,6 @@ const rejected = (line: Line, why: Why, queued: number, waitedMs: number): Bulkh
     waited: Duration.millis(waitedMs)
   })
 
-type Engine = ReturnType<typeof makeEngine>
-
 /** Everything a bulkhead does, over one clock. */
 export const makeEngine = (settings: Resolved, clock: Clock.Clock) => {
   const { limits, maxIdleKeys, maxQueue, maxWaitMs } = settings
