@@ -38,7 +38,7 @@ const count = (value: number): string => value.toLocaleString("en-US")
 const eighths = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"]
 
 /** A bar of so many columns, to an eighth of one; what is above nothing shows. */
-export const bar = (share: number, columns: number): string => {
+const bar = (share: number, columns: number): string => {
   const parts = Math.max(share > 0 ? 1 : 0, Math.round(Math.min(1, Math.max(0, share)) * columns * 8))
   return "█".repeat(Math.floor(parts / 8)) + eighths[parts % 8]!
 }
