@@ -363,6 +363,21 @@ describe("stream policy buffer", () => {
   )
 })
 
+describe("stream policy buffer, without another attempt", () => {
+  it.effect("says what had arrived, of the last attempt only", () =>
+    Effect.gen(function* () {
+      const { llm } = yield* setup(
+        { a: [ScriptedProvider.unfinished("first half"), ScriptedProvider.unfinished("second half")] },
+        { targets: ["a/m"], streamPolicy: "buffer", retry: { retries: 1 } }
+      )
+      const { error, text } = yield* collect(llm.stream({ prompt: "hi" }))
+      assert.strictEqual(text, "")
+      assert.isTrue(error?._tag === "StreamInterruptedError" && error.partialText === "second half")
+      assert.isTrue(error?._tag === "StreamInterruptedError" && error.parts.length === 2)
+    })
+  )
+})
+
 describe("leaving a stream", () => {
   it.effect("interruption ends the provider's stream at once", () =>
     Effect.gen(function* () {

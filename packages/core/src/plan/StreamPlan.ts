@@ -200,7 +200,7 @@ class StreamRun {
     const pull: Effect.Effect<Ahead, Broken> = Effect.suspend(() =>
       open.watch.runTo(open.upstream, (exit): Effect.Effect<Ahead, Broken> => {
         if (exit._tag === "Failure") {
-          const error = brokenBy(exit.cause)
+          const error = brokenBy(exit.cause, "", parts)
           return error === undefined
             ? Effect.failCause(exit.cause as Cause.Cause<never>)
             : this.breakOff(open, this.run.located(open.active, error))
@@ -222,7 +222,7 @@ class StreamRun {
     exit: Exit.Exit<ReadonlyArray<StreamPart>, AttemptError | Cause.Done>
   ): Pull.Pull<Parts, LLMError> {
     if (exit._tag === "Success") return this.accept(open, exit.value)
-    const error = brokenBy(exit.cause)
+    const error = brokenBy(exit.cause, this.text, this.handedOn)
     return error === undefined ? Effect.failCause(exit.cause as Cause.Cause<never>) : this.recover(open, error)
   }
 
@@ -502,7 +502,12 @@ class StreamRun {
     const goTo = (index: number): void => {
       this.index = index
     }
-    if (!this.committed) return Effect.map(this.run.afterFailure(error, open.index), goTo)
+    if (!this.committed) {
+      // What was held back of this attempt is no part of the next one's answer.
+      this.text = ""
+      this.handedOn.length = 0
+      return Effect.map(this.run.afterFailure(error, open.index), goTo)
+    }
     if (open.method === "prefill" && open.characters === 0 && error._tag === "InvalidRequestError") {
       this.refusedPrefill.add(open.active.target.id)
       return this.run.mayRepeat() ? Effect.void : Effect.fail(this.interrupted())
@@ -573,12 +578,16 @@ const connect = (
 }
 
 /** The error behind a pull that ended without a `finish`, or `undefined` for a defect or an interruption. */
-const brokenBy = (cause: Cause.Cause<AttemptError | Cause.Done>): AttemptError | undefined => {
+const brokenBy = (
+  cause: Cause.Cause<AttemptError | Cause.Done>,
+  partialText: string,
+  parts: ReadonlyArray<StreamPart>
+): AttemptError | undefined => {
   if (cause.reasons.some((reason) => reason._tag === "Fail" && Cause.isDone(reason.error))) {
     return new StreamInterruptedError({
       message: "The stream ended before its finish part",
-      partialText: "",
-      parts: []
+      partialText,
+      parts: parts.slice()
     })
   }
   return errorOf(cause as Cause.Cause<AttemptError>)
