@@ -30,7 +30,6 @@ import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
@@ -48,19 +47,21 @@ import type {
   StreamOptions,
   StreamPolicy
 } from "./domain/Call.ts"
+import { PromptHash } from "./domain/Event.ts"
 import type { ProviderEmbedRequest, ProviderRequest, Sampling } from "./domain/Request.ts"
 import type { Turn } from "./domain/Response.ts"
 import type { AttemptError, InvalidRequestError, LLMError } from "./errors/LLMError.ts"
+import { canonical } from "./internal/canonical.ts"
 import { optionError, validate, wholeInRange } from "./internal/options.ts"
 import * as Check from "./internal/validateCall.ts"
 import { Providers } from "./LLMProvider.ts"
 import type { LLMService } from "./LLM.ts"
 import * as Observer from "./observe/Observer.ts"
-import type { CallObserver } from "./domain/Observer.ts"
 import { accounted, budgetedStream, withBudget } from "./plan/Accounting.ts"
 import { Fitting } from "./plan/Fitting.ts"
+import { observed, observedStream } from "./plan/Observing.ts"
 import { requestOf, resolve, type Resolved, type ResolveSettings, resolveTarget } from "./plan/Resolve.ts"
-import { nowMs, type PlanSettings, type PlanTarget, Run } from "./plan/Run.ts"
+import { type PlanSettings, type PlanTarget, Run } from "./plan/Run.ts"
 import { runStream } from "./plan/StreamPlan.ts"
 import { runWhole } from "./plan/WholePlan.ts"
 import { Budget, type BudgetService } from "./policy/Budget.ts"
@@ -248,7 +249,8 @@ const begin = (
   assembled: Assembled,
   fiber: Fiber.Fiber<unknown, unknown>,
   operation: "generate" | "stream" | "embed",
-  resolved: Resolved
+  resolved: Resolved,
+  prompt: unknown
 ): Run => {
   const clock = fiber.getRef(Clock.Clock)
   const first = resolved.targets[0]!
@@ -258,6 +260,8 @@ const begin = (
     provider: first.provider.name,
     model: first.model
   })
+  const hash = observer === undefined ? undefined : fiber.getRef(PromptHash)
+  const promptText = hash === undefined ? undefined : canonical(prompt)
   const { context } = assembled
   // An embedding has no conversation to drop anything of.
   const fitting =
@@ -288,68 +292,8 @@ const begin = (
     fitting,
     clock,
     totalMs: resolved.totalMs,
-    observer
-  })
-}
-
-interface Answer {
-  readonly id?: string | undefined
-  readonly model?: string | undefined
-  readonly finishReason?: string | undefined
-}
-
-const observeEnd = (
-  observer: CallObserver,
-  run: Run,
-  exit: Exit.Exit<unknown, LLMError>,
-  answer: Answer | undefined
-): void => {
-  const error = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
-  observer.end({
-    requestId: run.options.requestId,
-    outcome: Exit.isSuccess(exit) ? "success" : error === undefined ? "interrupted" : "failure",
-    tookMs: nowMs(run.options.clock) - run.startedMs,
-    attempts: run.attempts(),
-    exit,
-    ...(error === undefined ? undefined : { error }),
-    ...(answer === undefined
-      ? undefined
-      : {
-          answer: {
-            ...(answer.id === undefined ? undefined : { id: answer.id }),
-            ...(answer.model === undefined ? undefined : { model: answer.model }),
-            ...(answer.finishReason === undefined ? undefined : { finishReason: answer.finishReason })
-          }
-        })
-  })
-}
-
-const observeStart = (observer: CallObserver, { options }: Run): void =>
-  observer.emit({
-    type: "request-started",
-    requestId: options.requestId,
-    operation: options.operation,
-    targets: options.targets.map((target) => target.id),
-    maxAttempts: options.rules.maxAttempts
-  })
-
-/** The observer around a call. The start is told inside of what tells the end: no interruption comes between them. */
-const observed = <A>(
-  run: Run,
-  effect: Effect.Effect<A, LLMError>,
-  answerOf: (value: A) => Answer
-): Effect.Effect<A, LLMError> => {
-  const observer = run.options.observer
-  if (observer === undefined) return effect
-  let told = false
-  const started = Effect.suspend(() => {
-    told = true
-    observeStart(observer, run)
-    return effect
-  })
-  return Effect.onExitPrimitive(started, (exit) => {
-    if (told) observeEnd(observer, run, exit, Exit.isSuccess(exit) ? answerOf(exit.value) : undefined)
-    return undefined
+    observer,
+    promptHash: promptText === undefined ? undefined : hash?.(promptText)
   })
 }
 
@@ -368,7 +312,7 @@ const generate = (assembled: Assembled, options: GenerateOptions): Effect.Effect
     if ("_tag" in resolved) return Effect.fail(resolved)
     const request = requestOf(assembled.resolve, options)
     if ("_tag" in request) return Effect.fail(request)
-    const run = begin(assembled, fiber, "generate", resolved)
+    const run = begin(assembled, fiber, "generate", resolved, request.messages)
     const requestFor = (target: PlanTarget): ProviderRequest => ({ ...request, model: target.model })
     const planned = runWhole(
       run,
@@ -380,7 +324,7 @@ const generate = (assembled: Assembled, options: GenerateOptions): Effect.Effect
         ...run.provenance(target)
       })
     )
-    return around(assembled, run, requestFor(run.options.targets[0]!), options.cache, planned, (answer) => answer)
+    return around(assembled, run, requestFor(run.options.targets[0]!), options.cache, planned)
   })
 
 const cacheCall = (run: Run, request: ProviderRequest, controls: CacheControls | undefined): CacheCall => ({
@@ -399,8 +343,7 @@ const around = (
   run: Run,
   request: ProviderRequest,
   controls: CacheControls | undefined,
-  planned: Effect.Effect<LLMResponse, LLMError>,
-  answerOf: (answer: LLMResponse) => Answer
+  planned: Effect.Effect<LLMResponse, LLMError>
 ): Effect.Effect<LLMResponse, LLMError> => {
   const paid = (request: ProviderRequest): Effect.Effect<LLMResponse, LLMError> => {
     const budgeted = assembled.reserve === undefined ? planned : withBudget(assembled.reserve, run, request, planned)
@@ -411,7 +354,7 @@ const around = (
   // Cache and budget see what the first target would get.
   const { fitting } = run.options
   const cached = fitting === undefined ? paid(request) : Effect.flatMap(fitting.first(request), paid)
-  return observed(run, cached, answerOf)
+  return observed(run, cached, (answer) => answer)
 }
 
 const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLMStreamPart, LLMError> =>
@@ -425,17 +368,13 @@ const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLM
       if (!streamPolicies.includes(policy)) {
         return Effect.fail(Check.invalid("streamPolicy", `${policy} is not one of ${streamPolicies.join(", ")}`))
       }
-      const run = begin(assembled, fiber, "stream", resolved)
+      const run = begin(assembled, fiber, "stream", resolved, request.messages)
       const requestFor = (target: PlanTarget): ProviderRequest => ({ ...request, model: target.model })
-      let answer: Answer | undefined
       const planned = runStream(() => ({
         run,
         policy,
         requestFor,
-        onProgress: options.onProgress,
-        onComplete: (part, model, id) => {
-          answer = { model, id, finishReason: part.reason }
-        }
+        onProgress: options.onProgress
       }))
       const first = requestFor(run.options.targets[0]!)
       const { cache, reserve } = assembled
@@ -447,21 +386,7 @@ const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLM
       }
       const { fitting } = run.options
       const cached = fitting === undefined ? paid(first) : Stream.unwrap(Effect.map(fitting.first(first), paid))
-      const observer = run.options.observer
-      if (observer === undefined) return Effect.succeed(cached)
-      let told = false
-      const started = Stream.suspend(() => {
-        told = true
-        observeStart(observer, run)
-        return cached
-      })
-      return Effect.succeed(
-        Stream.onExit(started, (exit) =>
-          Effect.sync(() => {
-            if (told) observeEnd(observer, run, exit, answer)
-          })
-        )
-      )
+      return Effect.succeed(observedStream(run, cached))
     })
   )
 
@@ -478,7 +403,7 @@ const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<Embed
       ...(options.user === undefined ? undefined : { user: options.user }),
       ...(options.extra === undefined ? undefined : { extra: options.extra })
     }
-    const run = begin(assembled, fiber, "embed", resolved)
+    const run = begin(assembled, fiber, "embed", resolved, request.input)
     const requestFor = (target: PlanTarget): ProviderEmbedRequest => ({ ...request, model: target.model })
     const planned = runWhole(
       run,
@@ -493,7 +418,7 @@ const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<Embed
       assembled.reserve === undefined
         ? planned
         : withBudget(assembled.reserve, run, requestFor(run.options.targets[0]!), planned)
-    return observed(run, budgeted, ({ model }) => ({ model }))
+    return observed(run, budgeted, ({ cost, model, target }) => ({ cost, model, target }))
   })
 
 // --- describe -----------------------------------------------------------------------------------------------------

@@ -6,8 +6,10 @@
 import * as Context from "effect/Context"
 import type { AttemptError, LLMError } from "../errors/LLMError.ts"
 import type { Cached } from "./Cache.ts"
-import type { AttemptRecord } from "./Call.ts"
+import type { AttemptRecord, CallCost } from "./Call.ts"
+import type { CallContext } from "./CallContext.ts"
 import type { RateLimits } from "./RateLimits.ts"
+import type { FinishReason } from "./Response.ts"
 import type { Usage } from "./Usage.ts"
 
 interface OfRequest {
@@ -25,6 +27,10 @@ export interface RequestStarted extends OfRequest {
   readonly operation: "generate" | "stream" | "embed"
   readonly targets: ReadonlyArray<string>
   readonly maxAttempts: number
+  /** Whose call it is. */
+  readonly context: CallContext
+  /** Where {@link PromptHash} is given: the same for calls that ask the same, and never the prompt. */
+  readonly promptHash?: string
 }
 
 export interface AttemptStarted extends OfAttempt {
@@ -113,6 +119,20 @@ export interface RequestFinished extends OfRequest {
   readonly tookMs: number
   readonly attempts: ReadonlyArray<AttemptRecord>
   readonly error?: LLMError
+  readonly operation: "generate" | "stream" | "embed"
+  readonly context: CallContext
+  /** Milliseconds since 1970 when the call began. */
+  readonly startedAt: number
+  /** Who answered, `provider/model`. */
+  readonly target?: string
+  /** What all attempts cost, where prices are known. */
+  readonly cost?: CallCost
+  /** Set when no attempt of this call has produced the answer. */
+  readonly cached?: Cached
+  /** What a cached answer had cost when it was made, in nano-dollars. */
+  readonly savedNanos?: bigint
+  readonly finishReason?: FinishReason
+  readonly promptHash?: string
 }
 
 /** A state of a circuit; the last three are held by hand. */
@@ -439,5 +459,13 @@ export type PolicyEvent =
 
 /** Where events go; `undefined` when nobody listens. */
 export const EventSink = Context.Reference<((event: PolicyEvent) => void) | undefined>("@breakwater/core/EventSink", {
+  defaultValue: () => undefined
+})
+
+/**
+ * Makes the `promptHash` of events from a text that says all of the messages. `undefined`, the default, makes none:
+ * hashing costs about 2 µs for 1 KB.
+ */
+export const PromptHash = Context.Reference<((messages: string) => string) | undefined>("@breakwater/core/PromptHash", {
   defaultValue: () => undefined
 })

@@ -5,9 +5,12 @@
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { AttemptCall, AttemptOutcome } from "./Attempt.ts"
-import type { AttemptRecord } from "./Call.ts"
+import type { Cached } from "./Cache.ts"
+import type { AttemptRecord, CallCost } from "./Call.ts"
+import type { CallContext } from "./CallContext.ts"
 import type { PolicyEvent } from "./Event.ts"
 import type { LLMError } from "../errors/LLMError.ts"
+import type { FinishReason } from "./Response.ts"
 
 /** Observes one attempt. */
 export interface AttemptObserver {
@@ -25,17 +28,32 @@ export interface CallObserver {
   readonly end: (end: CallEnd) => void
 }
 
+/** What the end of a call says of its answer. */
+export interface CallAnswer {
+  readonly id?: string | undefined
+  readonly model?: string | undefined
+  readonly finishReason?: FinishReason | undefined
+  /** `provider/model` */
+  readonly target?: string | undefined
+  readonly cost?: CallCost | undefined
+  readonly cached?: Cached | undefined
+  readonly savedNanos?: bigint | undefined
+}
+
 /** How a call ended. */
 export interface CallEnd {
   readonly requestId: string
+  readonly operation: "generate" | "stream" | "embed"
+  readonly context: CallContext
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
   readonly outcome: "success" | "failure" | "interrupted"
   readonly tookMs: number
   readonly attempts: ReadonlyArray<AttemptRecord>
+  /** What the attempts cost, where prices are known; for calls that failed, too. */
+  readonly cost?: CallCost
   readonly error?: LLMError
   readonly exit: Exit.Exit<unknown, unknown>
-  readonly answer?: {
-    readonly id?: string
-    readonly model?: string
-    readonly finishReason?: string
-  }
+  readonly answer?: CallAnswer
+  readonly promptHash?: string
 }

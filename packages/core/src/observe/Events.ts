@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { EventSink, type PolicyEvent } from "../domain/Event.ts"
+import { EventSink, type PolicyEvent, PromptHash } from "../domain/Event.ts"
+import { sha256 } from "../internal/sha256.ts"
 
 /** Calls `handler` for every event of the effect. The handler is called synchronously: it should be quick. */
 export const listen =
@@ -36,6 +37,15 @@ export const withStream = <A, E, R, B, E2, R2>(
     )
     return yield* Effect.all([run, consume(Stream.fromQueue(queue))], { concurrency: 2 })
   })
+
+/**
+ * Gives the events of calls a `promptHash`: SHA-256 over all messages, as 43 characters of base64url. Calls that ask the
+ * same have the same. Who can guess a prompt can check the guess, unless the hash is made with a `key` of one's own.
+ */
+export const layerPromptHash = (options: { readonly key?: string } = {}): Layer.Layer<never> => {
+  const { key = "" } = options
+  return Layer.succeed(PromptHash, (messages) => sha256(`${key.length}:${key}${messages}`))
+}
 
 const both = (
   outer: ((event: PolicyEvent) => void) | undefined,

@@ -27,7 +27,16 @@ export const forCall = (
         outcome: end.outcome,
         tookMs: end.tookMs,
         attempts: end.attempts,
-        ...(end.error === undefined ? undefined : { error: end.error })
+        operation: end.operation,
+        context: end.context,
+        startedAt: end.startedAt,
+        ...(end.answer?.target === undefined ? undefined : { target: end.answer.target }),
+        ...(end.cost === undefined ? undefined : { cost: end.cost }),
+        ...(end.answer?.cached === undefined ? undefined : { cached: end.answer.cached }),
+        ...(end.answer?.savedNanos === undefined ? undefined : { savedNanos: end.answer.savedNanos }),
+        ...(end.answer?.finishReason === undefined ? undefined : { finishReason: end.answer.finishReason }),
+        ...(end.error === undefined ? undefined : { error: end.error }),
+        ...(end.promptHash === undefined ? undefined : { promptHash: end.promptHash })
       })
       spans?.end(end)
     }

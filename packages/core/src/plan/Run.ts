@@ -74,6 +74,8 @@ export interface RunOptions {
   /** Milliseconds for the whole call; `Infinity` for no limit. */
   readonly totalMs: number
   readonly observer: CallObserver | undefined
+  /** For the events of the call. */
+  readonly promptHash: string | undefined
 }
 
 /** An attempt under way. */
@@ -134,6 +136,8 @@ const withoutWait = (outcome: Exclude<AttemptOutcome, { _tag: "unsent" }>, waite
 export class Run {
   readonly options: RunOptions
   readonly startedMs: number
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
   readonly deadlineMs: number
   readonly records: Array<AttemptRecord> = []
   private state = Plan.initial
@@ -146,6 +150,7 @@ export class Run {
   constructor(options: RunOptions) {
     this.options = options
     this.startedMs = nowMs(options.clock)
+    this.startedAt = options.clock.currentTimeMillisUnsafe()
     this.deadlineMs = this.startedMs + options.totalMs
   }
 
@@ -287,11 +292,17 @@ export class Run {
 
   /** What an answer carries of its way: every attempt and, where prices are known, what they cost together. */
   provenance(target: PlanTarget): Provenance {
-    const { requestId, settings } = this.options
-    const records = this.attempts()
-    return settings.prices === undefined
-      ? { requestId, target: target.id, attempts: records }
-      : { requestId, target: target.id, attempts: records, cost: totalOf(records) }
+    const { requestId } = this.options
+    const cost = this.cost()
+    const attempts = this.attempts()
+    return cost === undefined
+      ? { requestId, target: target.id, attempts }
+      : { requestId, target: target.id, attempts, cost }
+  }
+
+  /** What the attempts cost together; `undefined` where nobody knows prices. */
+  cost(): CallCost | undefined {
+    return this.options.settings.prices === undefined ? undefined : totalOf(this.records)
   }
 
   /** The error with its place in the call. */

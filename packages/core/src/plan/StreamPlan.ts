@@ -34,8 +34,6 @@ export interface StreamPlanOptions {
   readonly policy: StreamPolicy
   readonly requestFor: (target: PlanTarget) => ProviderRequest
   readonly onProgress: ((progress: Progress) => void) | undefined
-  /** Called once, when the answer is whole. */
-  readonly onComplete: (part: CompletePart, model: string | undefined, id: string | undefined) => void
 }
 
 type Parts = readonly [LLMStreamPart, ...Array<LLMStreamPart>]
@@ -427,7 +425,6 @@ class StreamRun {
       run.tookMs(open.active) - (open.active.firstTokenMs ?? 0)
     )
     this.report()
-    this.options.onComplete(complete, open.metadata?.model, open.metadata?.id)
     return Effect.succeed(out as unknown as Parts)
   }
 
