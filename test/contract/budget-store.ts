@@ -188,5 +188,25 @@ export const budgetStoreContract = (name: string, { connect }: BudgetStoreContra
         }
       }).pipe(Effect.scoped)
     )
+
+    it.effect("names the accounts in which something stands, in their window, and no more than wanted", () =>
+      Effect.gen(function* () {
+        const [one, other] = yield* connect
+        const names = ["key\u0000day\u0000ada", "key\u0000day\u0000bo", "key\u0000day x\u0000ada"]
+        const before: BudgetStore.BudgetWindow = { bucketMs: 9 * day, fromMs: 9 * day, endMs: 10 * day }
+        for (const account of names) yield* one.reserve(reservation({ account, amount: 3n }), now)
+        const held = reservation({ account: names[0]!, amount: 4n })
+        yield* one.reserve(held, now)
+        yield* one.settle(held, [2n])
+        yield* one.reserve(reservation({ account: "key\u0000day\u0000old", window: before }), now)
+        const found = yield* other.accounts!("key\u0000day\u0000", window, 10)
+        expect([...found].sort((a, b) => (a.account < b.account ? -1 : 1))).toEqual([
+          { account: names[0], spent: 2n, reserved: 3n },
+          { account: names[1], spent: 0n, reserved: 3n }
+        ])
+        expect(yield* other.accounts!("key\u0000day\u0000", window, 1)).toHaveLength(1)
+        expect(yield* other.accounts!("user", window, 10)).toEqual([])
+      }).pipe(Effect.scoped)
+    )
   })
 }

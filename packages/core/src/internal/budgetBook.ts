@@ -31,6 +31,11 @@ export interface BudgetBalance {
   readonly reserved: bigint
 }
 
+/** An account, by its name. */
+export interface BudgetAccount extends BudgetBalance {
+  readonly account: string
+}
+
 /** Why a reservation was refused: the first claim that does not fit, and what stands in its account. */
 export interface BudgetRefusal extends BudgetBalance {
   readonly index: number
@@ -54,7 +59,7 @@ interface Account {
 const emptyBalance: BudgetBalance = { spent: 0n, reserved: 0n }
 
 export class BudgetBook {
-  private readonly accounts = new Map<string, Account>()
+  private readonly byName = new Map<string, Account>()
   private readonly maxAccounts: number
 
   constructor(maxAccounts: number) {
@@ -62,7 +67,7 @@ export class BudgetBook {
   }
 
   get size(): number {
-    return this.accounts.size
+    return this.byName.size
   }
 
   /** Reserves all claims or none. `full` when there is no room for another account. */
@@ -70,7 +75,7 @@ export class BudgetBook {
     let fresh = 0
     for (let index = 0; index < claims.length; index++) {
       const { account, amount, limit, window } = claims[index]!
-      const found = this.accounts.get(account)
+      const found = this.byName.get(account)
       if (found === undefined) fresh++
       else prune(found, window.fromMs)
       const { reserved, spent } = found ?? emptyBalance
@@ -78,7 +83,7 @@ export class BudgetBook {
     }
     if (fresh > 0 && !this.makeRoom(fresh, nowMs)) return "full"
     for (const { account, amount, window } of claims) {
-      const found = this.accounts.get(account) ?? this.open(account)
+      const found = this.byName.get(account) ?? this.open(account)
       const bucket = bucketOf(found, window)
       bucket.reserved += amount
       found.reserved += amount
@@ -89,7 +94,7 @@ export class BudgetBook {
   /** Replaces what was reserved by what was spent. Answers with what is spent in each account afterwards. */
   settle(claims: ReadonlyArray<BudgetClaim>, charges: ReadonlyArray<bigint>): ReadonlyArray<bigint> {
     return claims.map((claim, index) => {
-      const account = this.accounts.get(claim.account)
+      const account = this.byName.get(claim.account)
       const bucket = account?.buckets.find((each) => each.startMs === claim.window.bucketMs)
       if (account === undefined || bucket === undefined) return 0n
       bucket.reserved -= claim.amount
@@ -101,31 +106,43 @@ export class BudgetBook {
   }
 
   balance(account: string, window: BudgetWindow): BudgetBalance {
-    const found = this.accounts.get(account)
+    const found = this.byName.get(account)
     if (found === undefined) return emptyBalance
     prune(found, window.fromMs)
     return { spent: found.spent, reserved: found.reserved }
   }
 
+  /** Accounts whose name begins with a prefix, at most `limit` of them, with what stands in them. */
+  accounts(prefix: string, window: BudgetWindow, limit: number): ReadonlyArray<BudgetAccount> {
+    const found: Array<BudgetAccount> = []
+    for (const account of this.byName.keys()) {
+      if (found.length >= limit) break
+      if (!account.startsWith(prefix)) continue
+      const balance = this.balance(account, window)
+      if (balance.spent !== 0n || balance.reserved !== 0n) found.push({ account, ...balance })
+    }
+    return found
+  }
+
   private open(account: string): Account {
     const opened: Account = { spent: 0n, reserved: 0n, buckets: [] }
-    this.accounts.set(account, opened)
+    this.byName.set(account, opened)
     return opened
   }
 
   /** Looks at two accounts for each new one and drops those that are over; at all of them if that is not enough. */
   private makeRoom(wanted: number, nowMs: number): boolean {
     this.tidy(2 * wanted, nowMs)
-    if (this.accounts.size + wanted > this.maxAccounts) this.tidy(this.accounts.size, nowMs)
-    return this.accounts.size + wanted <= this.maxAccounts
+    if (this.byName.size + wanted > this.maxAccounts) this.tidy(this.byName.size, nowMs)
+    return this.byName.size + wanted <= this.maxAccounts
   }
 
   private tidy(count: number, nowMs: number): void {
-    for (const [key, account] of this.accounts) {
+    for (const [key, account] of this.byName) {
       if (count-- === 0) return
-      this.accounts.delete(key)
+      this.byName.delete(key)
       const newest = account.buckets.at(-1)
-      if (newest !== undefined && newest.endMs > nowMs) this.accounts.set(key, account)
+      if (newest !== undefined && newest.endMs > nowMs) this.byName.set(key, account)
     }
   }
 }

@@ -36,6 +36,15 @@ export interface Decision {
 export const shapeOf = (rules: ReadonlyArray<Rule>): string =>
   rules.map((rule) => `${rule.algorithm}:${rule.windowMs}`).join(",")
 
+/** One window of a key. */
+export interface WindowState {
+  readonly limit: number
+  readonly windowMs: number
+  readonly remaining: number
+  /** Milliseconds until it is as if nobody had asked, if nobody asks. */
+  readonly resetsInMs: number
+}
+
 /** The largest weight that can ever go at once. */
 export const capacityOf = (rules: ReadonlyArray<Rule>): number =>
   rules.reduce((least, rule) => Math.min(least, rule.burst), Infinity)
@@ -146,6 +155,20 @@ export class LimitTable {
       at += this.kinds[i]!.width
     }
     return most
+  }
+
+  /** What every window has left, in the order of the rules. */
+  windows(rules: ReadonlyArray<Rule>, key: string, now: number): ReadonlyArray<WindowState> {
+    const slot = this.index.get(key)
+    const page = slot === undefined ? undefined : this.pages[Math.floor(slot / slots)]!
+    let at = slot === undefined ? 0 : (slot % slots) * this.width
+    return rules.map((rule, i) => {
+      const kind = this.kinds[i]!
+      const remaining = page === undefined ? rule.burst : kind.remaining(rule, page, at, now)
+      const resetsInMs = page === undefined ? 0 : Math.max(0, kind.idleAt(rule, page, at) - now)
+      at += kind.width
+      return { limit: rule.limit, windowMs: rule.windowMs, remaining, resetsInMs }
+    })
   }
 
   /** Takes back a grant. */

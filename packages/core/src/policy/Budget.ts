@@ -121,6 +121,11 @@ export interface BudgetService {
     context: CallContext,
     targets?: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyArray<Snapshot>, StoreError>
+  /**
+   * The accounts of the limits in force in which something stands, and those of everything, at most `limit` (1,000) of
+   * them. For people who look: a store may read all it has. Empty where the store cannot say.
+   */
+  readonly accounts: (limit?: number) => Effect.Effect<ReadonlyArray<Snapshot>, StoreError>
 }
 
 /** The budget in the context. */
@@ -148,7 +153,8 @@ export const make = (options: Options): Effect.Effect<BudgetService, Config.Conf
     return {
       reserve: engine.reserve,
       hold: (context, amount, target) => engine.hold(context, amount, target),
-      snapshot: (context, targets = []) => engine.snapshot(context, targets)
+      snapshot: (context, targets = []) => engine.snapshot(context, targets),
+      accounts: (limit = 1_000) => engine.accounts(Math.max(1, limit))
     }
   })
 
@@ -164,7 +170,8 @@ export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<Budget, 
 export const noop: BudgetService = {
   reserve: undefined,
   hold: () => Effect.succeed(() => {}),
-  snapshot: () => Effect.succeed([])
+  snapshot: () => Effect.succeed([]),
+  accounts: () => Effect.succeed([])
 }
 
 /** No budget, at no cost. */

@@ -22,7 +22,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { InvalidRequestError, RateLimitError, StoreError } from "../errors/LLMError.ts"
 import type { WindowOptions } from "../internal/limitRules.ts"
-import type { Decision } from "../internal/limitTable.ts"
+import type { Decision, WindowState } from "../internal/limitTable.ts"
 import { LimiterStore, type LimiterStoreService } from "../store/LimiterStore.ts"
 import { makeLimiter } from "./RateLimiter/limiter.ts"
 
@@ -30,7 +30,7 @@ export { defaults } from "./RateLimiter/defaults.ts"
 
 export type { AlgorithmName } from "../internal/limitRule.ts"
 export type { WindowOptions } from "../internal/limitRules.ts"
-export type { Decision } from "../internal/limitTable.ts"
+export type { Decision, WindowState } from "../internal/limitTable.ts"
 
 /** What a limiter can fail with. `InvalidRequestError` is for a wrong weight, priority, plan or an empty key. */
 export type LimiterError = RateLimitError | InvalidRequestError | StoreError
@@ -67,6 +67,8 @@ export interface Snapshot {
   readonly limit: number
   /** Fibers waiting for this key. */
   readonly waiting: number
+  /** Each of the plan's windows, where the state is in this process. */
+  readonly windows?: ReadonlyArray<WindowState>
 }
 
 export interface RateLimiterService {

@@ -136,6 +136,8 @@ export interface TokenQuotaService {
   readonly reserve: (options: ReserveOptions) => Effect.Effect<Settle, QuotaError>
   /** What is left, as counted here. `undefined` for a key that was never used. */
   readonly snapshot: (key: string) => Effect.Effect<Snapshot | undefined>
+  /** Every key that is remembered, as counted in this process, shared or not. */
+  readonly snapshots: Effect.Effect<ReadonlyArray<Snapshot & { readonly key: string }>>
   /** Ends a pause and forgets what was counted and learned. */
   readonly reset: (key: string) => Effect.Effect<void>
 }
@@ -194,6 +196,7 @@ export const noop: TokenQuotaService = {
   admit: undefined,
   reserve: () => Effect.succeed(settled),
   snapshot: () => Effect.succeed(undefined),
+  snapshots: Effect.succeed([]),
   reset: () => Effect.void
 }
 

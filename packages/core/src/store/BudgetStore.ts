@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { StoreError } from "../errors/LLMError.ts"
 import {
+  type BudgetAccount,
   type BudgetBalance,
   BudgetBook,
   type BudgetClaim,
@@ -19,7 +20,7 @@ import {
 import { validate, wholeInRange } from "../internal/options.ts"
 import { rejection } from "../internal/rejection.ts"
 
-export type { BudgetBalance, BudgetClaim, BudgetRefusal, BudgetWindow } from "../internal/budgetBook.ts"
+export type { BudgetAccount, BudgetBalance, BudgetClaim, BudgetRefusal, BudgetWindow } from "../internal/budgetBook.ts"
 
 /** Claims that are reserved together. */
 export interface BudgetReservation {
@@ -47,6 +48,15 @@ export interface BudgetStoreService {
     charges: ReadonlyArray<bigint>
   ) => Effect.Effect<ReadonlyArray<bigint> | undefined, StoreError>
   readonly balance: (account: string, window: BudgetWindow) => Effect.Effect<BudgetBalance, StoreError>
+  /**
+   * Accounts whose name begins with `prefix`, counted in this window, at most `limit` of them; those with nothing in them
+   * may be left out. For people who look: it may read all there is. Left out where a store cannot say.
+   */
+  readonly accounts?: (
+    prefix: string,
+    window: BudgetWindow,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<BudgetAccount>, StoreError>
   /** The same without effects, where the accounts are in this process: for the hot path. Settled once, by contract. */
   readonly local?: LocalBudgetStore
 }
@@ -104,7 +114,8 @@ export const makeMemory = (options: MemoryOptions = {}): Effect.Effect<BudgetSto
         }),
       settle: ({ claims, id }, charges) =>
         Effect.sync(() => (open.delete(id) ? local.settle(claims, charges) : undefined)),
-      balance: (account, window) => Effect.sync(() => local.balance(account, window))
+      balance: (account, window) => Effect.sync(() => local.balance(account, window)),
+      accounts: (prefix, window, limit) => Effect.sync(() => book.accounts(prefix, window, limit))
     }
   })
 }

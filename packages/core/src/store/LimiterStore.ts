@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { StoreError } from "../errors/LLMError.ts"
-import type { Decision } from "../internal/limitTable.ts"
+import type { Decision, WindowState } from "../internal/limitTable.ts"
 import { LimitTable, shapeOf } from "../internal/limitTable.ts"
 import type { Rule } from "../internal/limitRule.ts"
 import { millisOf, positiveDuration, validate, wholeInRange } from "../internal/options.ts"
@@ -19,7 +19,7 @@ import { clockOf, monotonicMs } from "../internal/time.ts"
 import type * as Duration from "effect/Duration"
 
 export type { AlgorithmName, Rule } from "../internal/limitRule.ts"
-export type { Decision } from "../internal/limitTable.ts"
+export type { Decision, WindowState } from "../internal/limitTable.ts"
 
 /** Rules bound to a store. Weights are positive; keys are not empty. Implementations need not check. */
 export interface Limits {
@@ -41,6 +41,8 @@ export interface LocalLimits {
   /** A lower bound of the milliseconds until this much has gone, be it more than ever goes at once. */
   readonly horizon: (key: string, weight: number, nowMs: number) => number
   readonly give: (key: string, weight: number, nowMs: number, takenAt: number) => void
+  /** What every window has left, in the order of the rules. */
+  readonly windows?: (key: string, nowMs: number) => ReadonlyArray<WindowState>
 }
 
 /** A store of limiter state. */
@@ -147,7 +149,8 @@ const openTable = (table: LimitTable, rules: ReadonlyArray<Rule>, touched: () =>
       return decision
     },
     horizon: (key, weight, nowMs) => table.horizon(rules, key, weight, nowMs),
-    give: (key, weight, nowMs, takenAt) => table.give(rules, key, weight, nowMs, takenAt)
+    give: (key, weight, nowMs, takenAt) => table.give(rules, key, weight, nowMs, takenAt),
+    windows: (key, nowMs) => table.windows(rules, key, nowMs)
   }
   const timed = <A>(f: (nowMs: number) => A): Effect.Effect<A> =>
     Effect.withFiber((fiber) => Effect.succeed(f(monotonicMs(clockOf(fiber)))))

@@ -98,6 +98,26 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
   ): Effect.Effect<BudgetStore.BudgetBalance, LLMError.StoreError> =>
     this.standing(account, window).pipe(asStoreError(this.name, "read"))
 
+  readonly accounts = (
+    prefix: string,
+    { fromMs }: BudgetStore.BudgetWindow,
+    limit: number
+  ): Effect.Effect<ReadonlyArray<BudgetStore.BudgetAccount>, LLMError.StoreError> => {
+    const start = keyOf(prefix)
+    return this.sql<Row>`SELECT account, CAST(SUM(spent) AS BIGINT) AS spent, CAST(SUM(reserved) AS BIGINT) AS reserved
+        FROM breakwater_budget WHERE SUBSTR(account, 1, ${start.length}) = ${start} AND bucket_ms >= ${fromMs}
+        GROUP BY account ORDER BY spent DESC, account LIMIT ${limit}`.pipe(
+      Effect.map((rows) =>
+        rows.map((row) => ({
+          account: prefix + String(row["account"]).slice(start.length),
+          spent: big(row, "spent"),
+          reserved: big(row, "reserved")
+        }))
+      ),
+      asStoreError(this.name, "read")
+    )
+  }
+
   private standing(
     account: string,
     { fromMs }: BudgetStore.BudgetWindow

@@ -15,7 +15,13 @@ import { worstCost } from "../../internal/priceArithmetic.ts"
 import { rejection } from "../../internal/rejection.ts"
 import { clockOf } from "../../internal/time.ts"
 import { boundOutput, estimateInput, modeOf } from "../../internal/worstCase.ts"
-import type { BudgetClaim, BudgetRefusal, BudgetReservation, BudgetStoreService } from "../../store/BudgetStore.ts"
+import type {
+  BudgetBalance,
+  BudgetClaim,
+  BudgetRefusal,
+  BudgetReservation,
+  BudgetStoreService
+} from "../../store/BudgetStore.ts"
 import type { BudgetCall, BudgetError, Hold, SettleBudget, Snapshot } from "../Budget.ts"
 import type { Resolved, Rule } from "./Options.ts"
 
@@ -116,22 +122,32 @@ export class Engine {
     Effect.withFiber((fiber) => {
       const entries = this.entries(context, targets, () => 0n, clockOf(fiber).currentTimeMillisUnsafe())
       return Effect.forEach(entries, (entry) =>
-        Effect.map(this.parts.store.balance(entry.account, entry.window), ({ reserved, spent }): Snapshot => {
-          const { limit, rule, value, window } = entry
-          const left = limit === undefined ? undefined : limit - spent - reserved
-          return {
-            budget: rule.name,
-            scope: rule.scope,
-            value,
-            period: rule.period,
-            limit,
-            soft: rule.soft,
-            spent,
-            reserved,
-            remaining: left === undefined ? undefined : left > 0n ? left : 0n,
-            ...(rule.renews ? { startsAt: window.bucketMs, resetsAt: window.endMs } : undefined)
-          }
-        })
+        Effect.map(this.parts.store.balance(entry.account, entry.window), (balance) => snapshotOf(entry, balance))
+      )
+    })
+
+  readonly accounts = (limit: number): Effect.Effect<ReadonlyArray<Snapshot>, StoreError> =>
+    Effect.withFiber((fiber) => {
+      const nowMs = clockOf(fiber).currentTimeMillisUnsafe()
+      const { settings, store } = this.parts
+      return Effect.map(
+        Effect.forEach(settings.rules, (rule) => {
+          const window = rule.windowAt(nowMs)
+          const prefix = rule.accountOf("")
+          if (store.accounts === undefined) return Effect.succeed<ReadonlyArray<Snapshot>>([])
+          return Effect.map(store.accounts(prefix, window, limit), (found) => {
+            const all = found.flatMap((balance): ReadonlyArray<Snapshot> => {
+              const value = balance.account.slice(prefix.length)
+              return rule.applies(value)
+                ? [snapshotOf({ rule, value, window, limit: rule.limitOf(value) }, balance)]
+                : []
+            })
+            // There is one account of everything, whether or not anything was spent.
+            if (rule.scope !== "global" || all.length > 0) return all
+            return [snapshotOf({ rule, value: "", window, limit: rule.limitOf("") }, { spent: 0n, reserved: 0n })]
+          })
+        }),
+        (each) => each.flat().slice(0, limit)
       )
     })
 
@@ -339,6 +355,25 @@ export class Engine {
         ? { ...fields, resetsAt: window.endMs, retryAfter: Duration.millis(Math.max(1, window.endMs - nowMs)) }
         : fields
     )
+  }
+}
+
+const snapshotOf = (
+  { limit, rule, value, window }: Pick<Entry, "limit" | "rule" | "value" | "window">,
+  { reserved, spent }: BudgetBalance
+): Snapshot => {
+  const left = limit === undefined ? undefined : limit - spent - reserved
+  return {
+    budget: rule.name,
+    scope: rule.scope,
+    value,
+    period: rule.period,
+    limit,
+    soft: rule.soft,
+    spent,
+    reserved,
+    remaining: left === undefined ? undefined : left > 0n ? left : 0n,
+    ...(rule.renews ? { startsAt: window.bucketMs, resetsAt: window.endMs } : undefined)
   }
 }
 

@@ -151,14 +151,14 @@ class Limiter implements RateLimiterService {
     )
 
   readonly snapshot = (key: string, planName?: string): Effect.Effect<Snapshot, LimiterError> =>
-    Effect.suspend((): Effect.Effect<Snapshot, LimiterError> => {
+    Effect.withFiber((fiber): Effect.Effect<Snapshot, LimiterError> => {
       const plan = this.plans.get(planName)
       if (plan === undefined) return Effect.fail(this.plans.unknown(planName))
-      return Effect.map(plan.limits.check(key, Number.MIN_VALUE), ({ limit, remaining }) => ({
-        remaining,
-        limit,
-        waiting: this.lines.get(key)?.size ?? 0
-      }))
+      return Effect.map(plan.limits.check(key, Number.MIN_VALUE), ({ limit, remaining }) => {
+        const windows = plan.limits.local?.windows?.(key, monotonicMs(clockOf(fiber)))
+        const waiting = this.lines.get(key)?.size ?? 0
+        return { remaining, limit, waiting, ...(windows === undefined ? undefined : { windows }) }
+      })
     })
 
   readonly reset = (key: string, planName?: string): Effect.Effect<void, LimiterError> =>

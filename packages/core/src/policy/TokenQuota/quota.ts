@@ -104,6 +104,15 @@ export class Quota implements TokenQuotaService {
       return Effect.succeed(state === undefined ? undefined : snapshotOf(state, now, this.lines.get(key)?.size ?? 0))
     })
 
+  readonly snapshots: Effect.Effect<ReadonlyArray<Snapshot & { readonly key: string }>> = Effect.withFiber((fiber) => {
+    const now = monotonicMs(clockOf(fiber))
+    return Effect.succeed(
+      this.states
+        .entries(now)
+        .map(([key, state]) => ({ key, ...snapshotOf(state, now, this.lines.get(key)?.size ?? 0) }))
+    )
+  })
+
   readonly reset = (key: string): Effect.Effect<void> => this.resetHere(key)
 
   protected resetHere(key: string): Effect.Effect<void> {
