@@ -5,12 +5,16 @@
  * less about why. Any other `HttpClient` Layer works as well.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import type * as Undici from "@effect/platform-node/Undici"
 import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import { checkDuration, optionError } from "./internal/Options.ts"
+import * as UndiciWire from "./internal/UndiciWire.ts"
+import * as Wire from "./internal/Wire.ts"
 
 export interface Options {
   /** Connections to one host at most; calls above it wait for one. A whole number from 1. Default: 256. */
@@ -41,12 +45,26 @@ export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient, Con
       }
       const timeout = yield* checkDuration("connectTimeout", connectTimeout, Duration.minutes(5))
       const keepAliveTimeout = yield* checkDuration("keepAlive", keepAlive, Duration.hours(1))
-      return NodeHttpClient.layerUndiciOptions({
+      return pooled({
         connections,
         connect: { timeout },
         keepAliveTimeout,
         keepAliveMaxTimeout: Math.max(keepAliveTimeout, 600_000),
         pipelining: 1
       })
+    })
+  )
+
+/** The client of a pool, with the short way to its sockets that providers take. */
+const pooled = (options: Undici.Agent.Options): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.gen(function* () {
+      const dispatcher = yield* NodeHttpClient.makeDispatcherOptions(options)
+      // Not `layerUndiciNoDispatcher`: Layers that are constants are built once, and every pool would share the first one's.
+      const over = Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
+      const client = Context.get(yield* Layer.build(HttpClient.layerMergedContext(over)), HttpClient.HttpClient)
+      Wire.attach(client, UndiciWire.make(dispatcher))
+      return client
     })
   )

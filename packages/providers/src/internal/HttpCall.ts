@@ -1,44 +1,29 @@
 /**
- * One HTTP POST to a provider, whole or streamed, over whatever `HttpClient` the program gives.
+ * One HTTP POST to a provider, whole or streamed, over whatever `HttpClient` the program gives: by the short way below
+ * it where it is this library's own (see `Wire`).
  *
  * Interruption closes the connection at once. Nothing is retried. Waiting is bounded by the pipeline; the connect
  * timeout is the client's (see `HttpPool`).
  */
 import { Event, type LLMError, type Response } from "@breakwater/core"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as HttpBody from "effect/http/HttpBody"
-import * as HttpClient from "effect/http/HttpClient"
-import type * as HttpClientError from "effect/http/HttpClientError"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type * as HttpClient from "effect/http/HttpClient"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type HttpAnswer, invalidResponse, originOf, type Target } from "./Failure.ts"
+import * as ClientLink from "./ClientLink.ts"
+import { type HttpAnswer, invalidResponse, originOf } from "./Failure.ts"
+import type { HttpCall, HttpHead, Opened } from "./Link.ts"
 import { type StreamDecoder, StreamReader } from "./StreamReader.ts"
-import { transportFailure } from "./TransportFailure.ts"
+import * as Wire from "./Wire.ts"
+import * as WireLink from "./WireLink.ts"
+
+export type { HttpCall, HttpHead } from "./Link.ts"
 
 type AttemptError = LLMError.AttemptError
 type Part = Response.StreamPart
-
-/** What is sent. */
-export interface HttpCall {
-  readonly url: string
-  readonly headers: { readonly [name: string]: string }
-  /** JSON text. */
-  readonly body: string
-  readonly target: Target
-  /** The largest body to read, in bytes. Default: 128 MiB (a batch of embeddings is large). */
-  readonly maxBodyBytes?: number
-  /** The largest event of a stream. Default: 1 MiB. */
-  readonly maxEventBytes?: number
-}
-
-/** The head of an answer, before its body. */
-export type HttpHead = Omit<HttpAnswer, "text">
 
 /** How a codec reads a streamed answer. */
 export interface StreamHandlers {
@@ -70,12 +55,6 @@ const errorGrace = "2 seconds"
 const usageGrace = "2 seconds"
 const drainGrace = "100 millis"
 
-const requestOf = (call: HttpCall): HttpClientRequest.HttpClientRequest =>
-  HttpClientRequest.post(call.url, {
-    headers: call.headers,
-    body: HttpBody.text(call.body, "application/json")
-  })
-
 const isOk = (status: number): boolean => status >= 200 && status < 300
 
 const concat = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array => {
@@ -89,18 +68,16 @@ const concat = (chunks: ReadonlyArray<Uint8Array>, length: number): Uint8Array =
   return out
 }
 
+const utf8 = new TextDecoder()
+
 /** Reads a body. Of a failed answer whatever can be had, cut at its limits; of a good one all, or an error. */
-const readText = (
-  head: HttpHead,
-  pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError.HttpClientError>,
-  call: HttpCall
-): Effect.Effect<string, AttemptError> =>
+const readText = (head: HttpHead, pull: Opened["pull"], call: HttpCall): Effect.Effect<string, AttemptError> =>
   Effect.suspend(() => {
     const ok = isOk(head.status)
     const max = ok ? (call.maxBodyBytes ?? defaultMaxBodyBytes) : maxErrorBytes
     const chunks: Array<Uint8Array> = []
     let length = 0
-    const text = () => new TextDecoder().decode(concat(chunks, length))
+    const text = () => utf8.decode(concat(chunks, length))
     const loop: Effect.Effect<string, AttemptError> = Effect.suspend(() =>
       Pull.matchEffect(pull, {
         onSuccess: (next) => {
@@ -119,18 +96,12 @@ const readText = (
           if (error._tag === "None" || Cause.hasInterrupts(cause)) {
             return Effect.failCause(cause as Cause.Cause<never>)
           }
-          return ok ? Effect.fail(transportFailure(error.value, call.target, true)) : Effect.succeed(text())
+          return ok ? Effect.fail(error.value) : Effect.succeed(text())
         }
       })
     )
     return ok ? loop : Effect.map(Effect.timeoutOption(loop, errorGrace), Option.getOrElse(text))
   })
-
-const headOf = (response: HttpClientResponse.HttpClientResponse, nowMs: number): HttpHead => ({
-  status: response.status,
-  headers: response.headers as unknown as HttpHead["headers"],
-  nowMs
-})
 
 const isHtml = (type: string, text: string): boolean =>
   type.includes("text/html") || /^\s{0,100}<(?:!doctype|html)/i.test(text.slice(0, 200))
@@ -140,14 +111,11 @@ const contentType = (head: HttpHead): string => head.headers["content-type"]?.to
 /** Whether a 2xx is to be read as an event stream. Servers that forget the header are given the benefit of it. */
 const isStream = (type: string): boolean => !type.includes("html") && !/[/+]json/.test(type)
 
-const streamBody = (
-  pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError.HttpClientError>,
-  reader: StreamReader
-): Stream.Stream<Part, AttemptError> => {
-  const closeWith = (cause: Cause.Cause<HttpClientError.HttpClientError>, target: Target) => {
+const streamBody = (pull: Opened["pull"], reader: StreamReader): Stream.Stream<Part, AttemptError> => {
+  const closeWith = (cause: Cause.Cause<AttemptError>) => {
     const error = Cause.findErrorOption(cause)
     if (error._tag === "None" || Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-    reader.close(transportFailure(error.value, target, true))
+    reader.close(error.value)
     return Effect.void
   }
   const read: Effect.Effect<void> = Pull.matchEffect(pull, {
@@ -156,7 +124,7 @@ const streamBody = (
       return Effect.void
     },
     onDone: () => Effect.sync(() => reader.close()),
-    onFailure: (cause) => closeWith(cause, reader.target)
+    onFailure: closeWith
   })
   // The answer is complete but for its usage: wait a little, then do without.
   const readBriefly = Effect.flatMap(Effect.timeoutOption(read, usageGrace), (result) =>
@@ -186,28 +154,19 @@ const streamBody = (
 
 /** The calls over one client. */
 export const make = (client: HttpClient.HttpClient): Http => {
-  const scoped = HttpClient.withScope(client)
-  const send = (call: HttpCall) =>
-    Effect.mapError(scoped.execute(requestOf(call)), (error) => transportFailure(error, call.target, false))
-  const begin = (call: HttpCall) =>
-    Effect.flatMap(send(call), (response) =>
-      Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
-        Effect.map(Stream.toPull(response.stream), (pull) => ({ head: headOf(response, nowMs), pull }))
-      )
-    )
+  const wire = Wire.of(client)
+  const link = wire === undefined ? ClientLink.make(client) : WireLink.make(wire)
   return {
     post: (call) =>
-      Effect.scoped(
-        Effect.flatMap(begin(call), ({ head, pull }) =>
-          Effect.flatMap(readText(head, pull, call), (text) =>
-            isOk(head.status) && isHtml(contentType(head), text)
-              ? Effect.fail(invalidResponse(originOf(call.target, head), "The answer is a web page, not JSON.", text))
-              : Effect.succeed({ ...head, text })
-          )
+      link.within(call, ({ head, pull }) =>
+        Effect.flatMap(readText(head, pull, call), (text) =>
+          isOk(head.status) && isHtml(contentType(head), text)
+            ? Effect.fail(invalidResponse(originOf(call.target, head), "The answer is a web page, not JSON.", text))
+            : Effect.succeed({ ...head, text })
         )
       ),
     open: (call, handlers) =>
-      Effect.flatMap(begin(call), ({ head, pull }) => {
+      Effect.flatMap(link.open(call), ({ head, pull }) => {
         const type = contentType(head)
         if (isOk(head.status) && isStream(type)) {
           return Effect.withFiber((fiber) => {

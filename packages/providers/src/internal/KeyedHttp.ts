@@ -42,17 +42,29 @@ const withoutKey = (answer: HttpAnswer, key: string | undefined): HttpAnswer =>
     ? answer
     : { ...answer, text: answer.text.replaceAll(key, "[key]") }
 
+/** Keys are few, and their headers are the same for every call. */
+const remembered = <K, A>(make: (key: K) => A): ((key: K) => A) => {
+  const known = new Map<K, A>()
+  return (key) => {
+    let found = known.get(key)
+    if (found === undefined) known.set(key, (found = make(key)))
+    return found
+  }
+}
+
 export const make = (options: KeyedHttpOptions): KeyedHttp => {
   const { http, keys } = options
   const onFailure = (target: Target, answer: HttpAnswer, key: string | undefined): AttemptError =>
     options.onFailure(target, withoutKey(answer, key))
-  const headersWith = (key: string): Readonly<Record<string, string>> => {
-    const [name, value] = options.keyHeader(key)
-    return { ...options.headers, [name]: value }
-  }
+  const headersWith = remembered((key: string | undefined) => {
+    const pairs = Object.entries(options.headers)
+    if (key !== undefined) pairs.push([...options.keyHeader(key)])
+    pairs.push(["content-type", "application/json"])
+    return Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]))
+  })
   const callOf = (url: string, body: string, target: Target, key: string | undefined): HttpCall => ({
     url,
-    headers: key === undefined ? options.headers : headersWith(key),
+    headers: headersWith(key),
     body,
     target,
     ...(options.maxBodyBytes === undefined ? {} : { maxBodyBytes: options.maxBodyBytes }),

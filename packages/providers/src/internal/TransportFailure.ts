@@ -125,25 +125,14 @@ const sentences: { readonly [P in Phase]: string } = {
 const describe = (sentence: string, fault: Fault): string =>
   fault.code === undefined ? `${sentence}.` : `${sentence} (${fault.code}).`
 
+type TransportFailure = LLMError.TransportError | LLMError.RequestTimeoutError
+
 /**
  * The error for a failed connection. `sent` says that the answer's head had been read, so that an unknown
  * fault is one of reading.
  */
-export const transportFailure = (
-  error: HttpClientError,
-  target: Target,
-  sent: boolean
-): LLMError.TransportError | LLMError.RequestTimeoutError | LLMError.InvalidRequestError => {
-  const reason = error.reason
-  if (reason._tag === "InvalidUrlError" || reason._tag === "EncodeError") {
-    return new LLMError.InvalidRequestError({
-      ...target,
-      message:
-        reason._tag === "InvalidUrlError" ? "The provider's URL is not valid." : "The request could not be encoded.",
-      ...(reason._tag === "InvalidUrlError" ? { parameter: "baseUrl" } : {})
-    })
-  }
-  const fault = faultOf("cause" in reason ? reason.cause : undefined)
+export const transportFailure = (cause: unknown, target: Target, sent: boolean): TransportFailure => {
+  const fault = faultOf(cause)
   const timeout = timeoutPhase(fault)
   if (timeout !== undefined) {
     return new LLMError.RequestTimeoutError({
@@ -163,4 +152,21 @@ export const transportFailure = (
     phase,
     ...(fault.error === undefined ? {} : { cause: fault.error })
   })
+}
+
+/** The error for an address that is none. */
+export const wrongUrl = (target: Target): LLMError.InvalidRequestError =>
+  new LLMError.InvalidRequestError({ ...target, message: "The provider's URL is not valid.", parameter: "baseUrl" })
+
+/** The same for the error of an `HttpClient`. */
+export const clientFailure = (
+  { reason }: HttpClientError,
+  target: Target,
+  sent: boolean
+): TransportFailure | LLMError.InvalidRequestError => {
+  if (reason._tag === "InvalidUrlError") return wrongUrl(target)
+  if (reason._tag === "EncodeError") {
+    return new LLMError.InvalidRequestError({ ...target, message: "The request could not be encoded." })
+  }
+  return transportFailure("cause" in reason ? reason.cause : undefined, target, sent)
 }

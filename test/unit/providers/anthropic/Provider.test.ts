@@ -289,14 +289,13 @@ describe("what it is made with", () => {
       Effect.gen(function* () {
         const server = yield* WireServer.make(WireServer.json(200, turn))
         const env = ConfigProvider.fromUnknown({ ANTHROPIC_API_KEY: "k1, k2", ANTHROPIC_BASE_URL: `${server.url}/v1/` })
-        const provider = yield* LLMProvider.LLMProvider.pipe(
+        const turned = yield* LLMProvider.LLMProvider.pipe(
+          Effect.flatMap((provider) => Effect.andThen(provider.generate(request), provider.generate(request))),
           Effect.provide(Anthropic.layerConfig()),
           Effect.provide(HttpPool.layer()),
-          Effect.provide(ConfigProvider.layer(env)),
-          Effect.flatMap((provider) => Effect.andThen(provider.generate(request), provider.generate(request))),
-          Effect.provide(HttpPool.layer())
+          Effect.provide(ConfigProvider.layer(env))
         )
-        expect(provider.id).toBe("msg_1")
+        expect(turned.id).toBe("msg_1")
         expect(server.requests.map(({ headers, url }) => [url, headers["x-api-key"]])).toEqual([
           ["/v1/messages", "k1"],
           ["/v1/messages", "k2"]

@@ -2,13 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import { transportFailure } from "../../../../packages/providers/src/internal/TransportFailure.ts"
+import { clientFailure } from "../../../../packages/providers/src/internal/TransportFailure.ts"
 
 const request = HttpClientRequest.post("https://x.test/v1", { headers: { authorization: "Bearer top-secret" } })
 const target = { provider: "test", model: "m" }
 
 const failure = (cause: unknown, sent = false) =>
-  transportFailure(
+  clientFailure(
     new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) }),
     target,
     sent
@@ -91,7 +91,7 @@ describe("what is kept", () => {
 
   it("a URL or a body that cannot be sent is the request's fault", () => {
     const wrap = (reason: HttpClientError.HttpClientErrorReason) =>
-      transportFailure(new HttpClientError.HttpClientError({ reason }), target, false)
+      clientFailure(new HttpClientError.HttpClientError({ reason }), target, false)
     assert.deepInclude(wrap(new HttpClientError.InvalidUrlError({ request })), {
       _tag: "InvalidRequestError",
       parameter: "baseUrl"
