@@ -65,7 +65,7 @@ const packageRules: Record<string, ReadonlyArray<string>> = {
   stores: ["core"],
   prices: ["core"],
   tokenizers: ["core"],
-  gateway: ["core", "providers", "stores", "prices", "tokenizers", "testing"],
+  gateway: ["core", "providers", "stores", "prices", "tokenizers", "testing", "dashboard"],
   cli: ["core", "providers", "stores", "prices", "tokenizers", "testing", "gateway"],
   dashboard: []
 }

@@ -12,6 +12,7 @@ import * as Load from "./config/Load.ts"
 import * as Reload from "./config/Reload.ts"
 import type { GatewayConfig } from "./config/Schema.ts"
 import * as Server from "./Server.ts"
+import * as Watch from "./Watch.ts"
 
 export type { AccessRecord } from "./Server.ts"
 
@@ -56,7 +57,9 @@ const start = (config: GatewayConfig, options: Options, directory: string) =>
   })
 
 const observed = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.flatMap(Layer.build(Metrics.layer), (context) => Effect.provide(effect, context))
+  Effect.flatMap(Layer.build(Layer.provideMerge(Watch.layer, Metrics.layer)), (context) =>
+    Effect.provide(effect, context)
+  )
 
 /**
  * Starts a gateway from a configuration, and stops it with the scope: the requests under way finish first.

@@ -41,6 +41,7 @@ import { corsHeaders } from "./internal/Cors.ts"
 import { Exchange } from "./internal/Exchange.ts"
 import { type Problem, problem } from "./internal/Problem.ts"
 import { closeGently, onClientError } from "./internal/Sockets.ts"
+import { Watch } from "./Watch.ts"
 import { encodeError as anthropicError } from "./wire/anthropic/Errors.ts"
 import { encodeError as openAiError } from "./wire/openai/Errors.ts"
 
@@ -125,9 +126,14 @@ class State {
   }
 
   ended(tookMs: number): void {
-    this.inFlight--
+    this.left()
     this.served++
     this.usualMs += (tookMs - this.usualMs) / Math.min(this.served, 20)
+  }
+
+  /** It goes on, and is no longer one of those under way. */
+  left(): void {
+    this.inFlight--
     if (this.inFlight === 0) this.waiter?.()
   }
 
@@ -190,6 +196,7 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
     const settings = settingsOf(source.current().config)
     const clock = yield* Clock.Clock
     const prefix = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)
+    const watch = yield* Watch
     const state = new State()
     const nowMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
     // Made before the server, so that the requests under way are interrupted only after it has waited for them.
@@ -206,7 +213,13 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
           connections: () => state.sockets.size,
           served: () => state.served,
           shed: () => state.shed,
-          isDraining: () => state.draining
+          isDraining: () => state.draining,
+          watch,
+          mayStay: ({ engine }) => !state.draining && engine === source.current(),
+          detach: (exchange) => {
+            if (exchange.counted) state.left()
+            exchange.counted = false
+          }
         })
       )
     )
@@ -235,7 +248,7 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
       let fiber: Fiber.Fiber<void> | undefined
       res.once("close", () => {
         const tookMs = nowMs() - startedMs
-        state.ended(tookMs)
+        if (exchange.counted) state.ended(tookMs)
         source.release(engine)
         if (!res.writableFinished) fiber?.interruptUnsafe()
         options.onAccess?.(recordOf(exchange, tookMs))

@@ -4,13 +4,17 @@ import type { Scope } from "../config/Schema.ts"
 import * as Admin from "../handlers/Admin.ts"
 import type { HandlerError } from "../handlers/Answering.ts"
 import { chatCompletions } from "../handlers/ChatCompletions.ts"
+import * as Dashboard from "../handlers/Dashboard.ts"
 import { embeddings } from "../handlers/Embeddings.ts"
 import { health, ready } from "../handlers/Health.ts"
+import * as Live from "../handlers/Live.ts"
 import { messages } from "../handlers/Messages.ts"
 import { metrics } from "../handlers/Metrics.ts"
 import { model, models } from "../handlers/Models.ts"
 import { openApi } from "../handlers/OpenApi.ts"
+import { recentRequest, recentRequests } from "../handlers/RecentRequests.ts"
 import type { Exchange } from "../internal/Exchange.ts"
+import type { Watching } from "../Watch.ts"
 
 type Handler = (exchange: Exchange) => Effect.Effect<void, HandlerError>
 
@@ -44,8 +48,17 @@ const guarded = (method: Route["method"], path: string, scope: Scope, summary: s
   handler
 })
 
+/** What the handlers know of the server. */
+interface Surroundings extends Admin.ServerState, Pick<Live.LiveOptions, "detach" | "mayStay"> {
+  readonly isDraining: () => boolean
+  readonly watch: Watching
+}
+
 /** The table. */
-export const routesOf = (server: Admin.ServerState & { readonly isDraining: () => boolean }): ReadonlyArray<Route> => {
+export const routesOf = (server: Surroundings): ReadonlyArray<Route> => {
+  const { detach, mayStay, watch } = server
+  const dashboard = Dashboard.make()
+  const live = Live.events({ hub: watch.live, snapshot: Admin.snapshotText(server), mayStay, detach })
   const routes: ReadonlyArray<Route> = [
     guarded("POST", "/v1/chat/completions", "chat", "Chat completions, whole or streamed (OpenAI)", chatCompletions),
     guarded("POST", "/v1/messages", "chat", "Messages, whole or streamed (Anthropic)", messages),
@@ -61,9 +74,14 @@ export const routesOf = (server: Admin.ServerState & { readonly isDraining: () =
     ),
     guarded("GET", "/metrics", "metrics", "Metrics for Prometheus", metrics),
     guarded("GET", "/admin/snapshot", "admin", "What the policies know", Admin.snapshot(server)),
+    guarded("GET", "/admin/events", "admin", "What the policies do, as it happens", live),
+    guarded("GET", "/admin/requests", "admin", "The last requests", recentRequests(watch.recent)),
+    guarded("GET", "/admin/requests/{id}", "admin", "One of the last requests", recentRequest(watch.recent)),
     guarded("GET", "/admin/config", "admin", "The configuration in force, without secrets", Admin.config),
     guarded("GET", "/admin/breakers", "admin", "The circuit breakers", Admin.breakers),
-    guarded("POST", "/admin/breakers", "admin", "Resets or holds a circuit breaker", Admin.changeBreaker)
+    guarded("POST", "/admin/breakers", "admin", "Resets or holds a circuit breaker", Admin.changeBreaker),
+    open("/dashboard", "The dashboard", dashboard),
+    open("/dashboard/{id}", "Files of the dashboard", dashboard)
   ]
   return routes
 }

@@ -43,11 +43,11 @@ export interface ServerState {
 const jsonSafe = (value: unknown): string =>
   JSON.stringify(value, (_, each: unknown) => (typeof each === "bigint" ? each.toString() : each))
 
-export const snapshot =
+/** The body of `/admin/snapshot`. */
+export const snapshotText =
   (server: ServerState) =>
-  (exchange: Exchange): Effect.Effect<void> =>
+  (engine: Engine): Effect.Effect<string> =>
     Effect.gen(function* () {
-      const { engine } = exchange
       const cache = yield* Effect.option(engine.cache.stats)
       const body = {
         server: {
@@ -60,8 +60,13 @@ export const snapshot =
         breakers: yield* breakersOf(engine),
         cache: cache._tag === "Some" ? cache.value : null
       }
-      yield* exchange.send(200, jsonSafe(body))
+      return jsonSafe(body)
     })
+
+export const snapshot =
+  (server: ServerState) =>
+  (exchange: Exchange): Effect.Effect<void> =>
+    Effect.flatMap(snapshotText(server)(exchange.engine), (text) => exchange.send(200, text))
 
 export const config = (exchange: Exchange): Effect.Effect<void> => exchange.json(200, masked(exchange.engine.config))
 

@@ -23,6 +23,8 @@ export class Exchange {
   readonly startedMs: number
   /** Who is calling, once that is known. */
   principal: Principal | undefined = undefined
+  /** Whether it counts among the requests under way. */
+  counted = true
   /** For the access log. */
   target: string | undefined = undefined
   attempts = 0
@@ -49,6 +51,13 @@ export class Exchange {
     return Array.isArray(value) ? value[0] : value
   }
 
+  /** What stands behind the path. */
+  get query(): URLSearchParams {
+    const url = this.req.url ?? ""
+    const mark = url.indexOf("?")
+    return new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1))
+  }
+
   /** Sets headers of the answer; they go out with its beginning. */
   set(headers: Readonly<Record<string, string>>): void {
     Object.assign(this.headers, headers)
@@ -68,6 +77,13 @@ export class Exchange {
     if (!this.req.complete) this.headers["connection"] = "close"
     res.writeHead(status, this.headers)
     res.end(this.req.method === "HEAD" ? undefined : body)
+  }
+
+  /** Answers that what the client has is still good. */
+  notModifiedNow(): void {
+    if (this.res.headersSent || this.res.destroyed) return
+    this.res.writeHead(304, this.headers)
+    this.res.end()
   }
 
   json(status: number, value: unknown): Effect.Effect<void> {
