@@ -27,6 +27,7 @@ import * as Structured from "./internal/structuredOutput.ts"
 import { invalid } from "./internal/validateCall.ts"
 import type { Providers } from "./LLMProvider.ts"
 import * as Pipeline from "./Pipeline.ts"
+import type { LLMSnapshot } from "./plan/Snapshot.ts"
 import * as Budget from "./policy/Budget.ts"
 import * as Bulkhead from "./policy/Bulkhead.ts"
 import * as CircuitBreaker from "./policy/CircuitBreaker.ts"
@@ -37,6 +38,8 @@ import * as Pricing from "./policy/Pricing.ts"
 import * as ResponseCache from "./policy/ResponseCache.ts"
 import * as TokenQuota from "./policy/TokenQuota.ts"
 import { policies, type PresetName, presets } from "./Presets.ts"
+
+export type { LLMSnapshot } from "./plan/Snapshot.ts"
 
 /** What the service offers. Every method goes through the whole pipeline. */
 export interface LLMService {
@@ -54,6 +57,8 @@ export interface LLMService {
   readonly embed: (options: EmbedOptions) => Effect.Effect<EmbedResponse, LLMError>
   /** What a call with these controls can cost at worst, in attempts and time. */
   readonly describe: (controls?: CallControls) => Effect.Effect<Description, LLMError>
+  /** What the service has done since it was made, and how its policies stand. Kept always, in bounded memory. */
+  readonly snapshot: Effect.Effect<LLMSnapshot>
 }
 
 export class LLM extends Context.Service<LLM, LLMService>()("@breakwater/core/LLM") {}
@@ -223,3 +228,6 @@ export const embed = (options: EmbedOptions): Effect.Effect<EmbedResponse, LLMEr
 /** {@link LLMService.describe} of the service in the context. */
 export const describe = (controls?: CallControls): Effect.Effect<Description, LLMError, LLM> =>
   Effect.flatMap(LLM, (llm) => llm.describe(controls))
+
+/** {@link LLMService.snapshot} of the service in the context. */
+export const snapshot: Effect.Effect<LLMSnapshot, never, LLM> = Effect.flatMap(LLM, (llm) => llm.snapshot)

@@ -52,10 +52,11 @@ import type { ProviderEmbedRequest, ProviderRequest, Sampling } from "./domain/R
 import type { Turn } from "./domain/Response.ts"
 import type { AttemptError, InvalidRequestError, LLMError } from "./errors/LLMError.ts"
 import { canonical } from "./internal/canonical.ts"
+import { SummaryBook } from "./internal/summaryBook.ts"
 import { optionError, validate, wholeInRange } from "./internal/options.ts"
 import * as Check from "./internal/validateCall.ts"
 import { Providers } from "./LLMProvider.ts"
-import type { LLMService } from "./LLM.ts"
+import type { LLMService, LLMSnapshot } from "./LLM.ts"
 import * as Observer from "./observe/Observer.ts"
 import { accounted, budgetedStream, withBudget } from "./plan/Accounting.ts"
 import { Fitting } from "./plan/Fitting.ts"
@@ -64,6 +65,7 @@ import { requestOf, resolve, type Resolved, type ResolveSettings, resolveTarget 
 import { type PlanSettings, type PlanTarget, Run } from "./plan/Run.ts"
 import { runStream } from "./plan/StreamPlan.ts"
 import { runWhole } from "./plan/WholePlan.ts"
+import { snapshotOf } from "./plan/Snapshot.ts"
 import { Budget, type BudgetService } from "./policy/Budget.ts"
 import { Bulkhead } from "./policy/Bulkhead.ts"
 import { CircuitBreaker } from "./policy/CircuitBreaker.ts"
@@ -127,6 +129,8 @@ interface Assembled {
   readonly cache: CacheAround | undefined
   readonly reserve: BudgetService["reserve"]
   readonly path: Description["path"]
+  readonly summary: SummaryBook
+  readonly snapshot: Effect.Effect<LLMSnapshot>
 }
 
 /** Builds the service from the policies in the context. */
@@ -137,7 +141,8 @@ export const make = (options: PipelineOptions): Effect.Effect<LLMService, Config
       generate: (call) => generate(assembled, call),
       stream: (call) => stream(assembled, call),
       embed: (call) => embed(assembled, call),
-      describe: (controls) => describe(assembled, controls ?? {})
+      describe: (controls) => describe(assembled, controls ?? {}),
+      snapshot: assembled.snapshot
     }
   })
 
@@ -155,6 +160,8 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
     const budget = yield* Budget
     const { prices } = yield* Pricing
     const ledger = yield* Ledger
+    const clock = yield* Clock.Clock
+    const summary = new SummaryBook(clock.currentTimeMillisUnsafe())
     const prefix = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)
 
     yield* validate([
@@ -211,6 +218,17 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
       cache: nested(cache.around, semantic?.around),
       context: context.enabled ? context : undefined,
       reserve: accounted(budget.reserve, ledger.record),
+      summary,
+      snapshot: snapshotOf({
+        clock,
+        summary,
+        targets: targets.map(({ id }) => id),
+        breaker,
+        quota,
+        bulkhead,
+        cache,
+        budget
+      }),
       path: [
         { step: "context", setting: context.enabled ? "on" : "off" },
         { step: "cache", setting: cache.around === undefined ? "off" : "on" },
@@ -293,6 +311,7 @@ const begin = (
     clock,
     totalMs: resolved.totalMs,
     observer,
+    summary: assembled.summary,
     promptHash: promptText === undefined ? undefined : hash?.(promptText)
   })
 }
@@ -386,7 +405,7 @@ const stream = (assembled: Assembled, options: StreamOptions): Stream.Stream<LLM
       }
       const { fitting } = run.options
       const cached = fitting === undefined ? paid(first) : Stream.unwrap(Effect.map(fitting.first(first), paid))
-      return Effect.succeed(observedStream(run, cached))
+      return Effect.succeed(observedStream(run, cached, cache !== undefined))
     })
   )
 
@@ -418,7 +437,7 @@ const embed = (assembled: Assembled, options: EmbedOptions): Effect.Effect<Embed
       assembled.reserve === undefined
         ? planned
         : withBudget(assembled.reserve, run, requestFor(run.options.targets[0]!), planned)
-    return observed(run, budgeted, ({ cost, model, target }) => ({ cost, model, target }))
+    return observed(run, budgeted, ({ model, target }) => ({ model, target }))
   })
 
 // --- describe -----------------------------------------------------------------------------------------------------

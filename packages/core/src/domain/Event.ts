@@ -123,13 +123,21 @@ export interface RequestFinished extends OfRequest {
   readonly context: CallContext
   /** Milliseconds since 1970 when the call began. */
   readonly startedAt: number
+  /** Attempts repeated at the same target. */
+  readonly retries: number
+  /** Attempts moved to another target. */
+  readonly failovers: number
+  /** Attempts made beside a slow one. */
+  readonly hedges: number
+  /** Milliseconds from the start of the call to its first content; streams only. */
+  readonly firstTokenMs?: number
   /** Who answered, `provider/model`. */
   readonly target?: string
   /** What all attempts cost, where prices are known. */
   readonly cost?: CallCost
   /** Set when no attempt of this call has produced the answer. */
   readonly cached?: Cached
-  /** What a cached answer had cost when it was made, in nano-dollars. */
+  /** What a cached answer would have cost, in nano-dollars, where prices are known. */
   readonly savedNanos?: bigint
   readonly finishReason?: FinishReason
   readonly promptHash?: string

@@ -11,6 +11,7 @@ import type { CallContext } from "./CallContext.ts"
 import type { PolicyEvent } from "./Event.ts"
 import type { LLMError } from "../errors/LLMError.ts"
 import type { FinishReason } from "./Response.ts"
+import type { Usage } from "./Usage.ts"
 
 /** Observes one attempt. */
 export interface AttemptObserver {
@@ -35,9 +36,8 @@ export interface CallAnswer {
   readonly finishReason?: FinishReason | undefined
   /** `provider/model` */
   readonly target?: string | undefined
-  readonly cost?: CallCost | undefined
   readonly cached?: Cached | undefined
-  readonly savedNanos?: bigint | undefined
+  readonly usage?: Usage | undefined
 }
 
 /** How a call ended. */
@@ -50,10 +50,19 @@ export interface CallEnd {
   readonly outcome: "success" | "failure" | "interrupted"
   readonly tookMs: number
   readonly attempts: ReadonlyArray<AttemptRecord>
+  /** Attempts repeated at the same target, moved to another one, and made beside a slow one. */
+  readonly retries: number
+  readonly failovers: number
+  readonly hedges: number
+  /** Milliseconds from the start of the call to the first content handed on; streams only. */
+  readonly firstTokenMs: number | undefined
   /** What the attempts cost, where prices are known; for calls that failed, too. */
-  readonly cost?: CallCost
-  readonly error?: LLMError
+  readonly cost: CallCost | undefined
+  readonly error: LLMError | undefined
   readonly exit: Exit.Exit<unknown, unknown>
-  readonly answer?: CallAnswer
-  readonly promptHash?: string
+  readonly answer: CallAnswer | undefined
+  readonly cached: Cached | undefined
+  /** What a cached answer would have cost. */
+  readonly savedNanos: bigint | undefined
+  readonly promptHash: string | undefined
 }

@@ -6,6 +6,7 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type { Admit, AttemptCall, AttemptOutcome, Settle } from "../domain/Attempt.ts"
 import type { AttemptRecord, CallCost } from "../domain/Call.ts"
 import type { CallContext } from "../domain/CallContext.ts"
@@ -22,6 +23,7 @@ import {
 } from "../errors/LLMError.ts"
 import { isUnknown } from "../internal/billing.ts"
 import * as Plan from "../internal/plan.ts"
+import type { SummaryBook } from "../internal/summaryBook.ts"
 import { modeOf } from "../internal/worstCase.ts"
 import type { Provider } from "../LLMProvider.ts"
 import type { Fitting } from "./Fitting.ts"
@@ -74,6 +76,8 @@ export interface RunOptions {
   /** Milliseconds for the whole call; `Infinity` for no limit. */
   readonly totalMs: number
   readonly observer: CallObserver | undefined
+  /** Counts the calls of the Layer, whoever else listens. */
+  readonly summary: SummaryBook
   /** For the events of the call. */
   readonly promptHash: string | undefined
 }
@@ -140,6 +144,14 @@ export class Run {
   readonly startedAt: number
   readonly deadlineMs: number
   readonly records: Array<AttemptRecord> = []
+  /** Attempts repeated at the same target, moved to another one, and made beside a slow one. */
+  retries = 0
+  failovers = 0
+  hedges = 0
+  /** Milliseconds from the start of the call to the first content handed on; streams only. */
+  firstTokenMs: number | undefined = undefined
+  /** Hears how the plan of a stream ended, where nothing around it does. */
+  onStreamEnd: ((exit: Exit.Exit<unknown, LLMError>) => void) | undefined = undefined
   private state = Plan.initial
   /** Decides about retries at the target asked last; there is none before the first failure. */
   private driver: Retry.Driver<AttemptError> | undefined
@@ -174,6 +186,9 @@ export class Run {
     const startedMs = nowMs(clock)
     const { retried } = this.state
     this.state = Plan.started(this.state, index)
+    if (hedge) this.hedges++
+    else if (this.state.retried > retried) this.retries++
+    else if (this.state.attempts > 1) this.failovers++
     // A retry is no call of its own: the budget is a share of calls.
     if (this.state.retried === retried) this.options.settings.retryBudget?.onCall(target.id, startedMs)
     if (this.state.attempts === 1) this.options.settings.hedge?.onCall(this.hedgeKey(target), startedMs)
@@ -208,6 +223,11 @@ export class Run {
 
   tookMs(active: ActiveAttempt): number {
     return nowMs(this.options.clock) - active.startedMs
+  }
+
+  /** The first content of the call, from this attempt, goes to the caller. */
+  firstContent({ firstTokenMs, startedMs }: ActiveAttempt): void {
+    if (firstTokenMs !== undefined) this.firstTokenMs = startedMs - this.startedMs + firstTokenMs
   }
 
   /** Ends an attempt: settles what it was admitted with, writes its record, tells the observer. Only once. */
@@ -280,6 +300,16 @@ export class Run {
       target: active.target.id,
       tookMs: outcome.tookMs
     })
+  }
+
+  /** What an answer that no attempt of this call has produced would have cost; `undefined` where nobody knows. */
+  savedBy(target: string, usage: Usage): bigint | undefined {
+    const { settings, targets } = this.options
+    const answered = targets.find((each) => each.id === target)
+    if (settings.prices === undefined || answered === undefined) return undefined
+    const { model, provider } = answered
+    const cost = settings.prices.cost({ provider: provider.name, model, usage, atMs: this.startedAt })
+    return typeof cost === "bigint" ? cost : undefined
   }
 
   private costOf({ call, startedAt }: ActiveAttempt, usage: Usage): bigint | undefined {

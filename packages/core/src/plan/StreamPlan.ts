@@ -56,8 +56,13 @@ export const runStream = (make: () => StreamPlanOptions): Stream.Stream<LLMStrea
       Effect.suspend(() => {
         const state = new StreamRun(make())
         const scope = Scope.forkUnsafe(outer)
+        const closeAll = (exit: Exit.Exit<unknown, LLMError>): Effect.Effect<void> =>
+          Effect.andThen(
+            Scope.close(scope, exit),
+            Effect.sync(() => state.tellEnd(exit))
+          )
         const close = (exit: Exit.Exit<unknown, LLMError | Cause.Done>): Effect.Effect<void> | undefined =>
-          exit._tag === "Success" ? undefined : Scope.close(scope, Pull.doneExitFromCause(exit.cause))
+          exit._tag === "Success" ? undefined : closeAll(Pull.doneExitFromCause(exit.cause))
         return Effect.as(
           Scope.addFinalizerExit(scope, (exit) => state.abandon(exit)),
           Effect.onExitPrimitive(state.pull, close)
@@ -338,6 +343,10 @@ class StreamRun {
     return Effect.succeed(out as unknown as Parts)
   }
 
+  tellEnd(exit: Exit.Exit<unknown, LLMError>): void {
+    this.run.onStreamEnd?.(exit)
+  }
+
   /** Content arrived: the clocks of the attempt start again. */
   private content(open: OpenAttempt, characters: number): void {
     if (open.characters === 0) {
@@ -394,6 +403,7 @@ class StreamRun {
     if (open.metadata !== undefined) out.push(open.metadata)
     if (this.committed || this.options.policy === "buffer") return
     this.committed = true
+    this.run.firstContent(open.active)
     const { observer, requestId } = this.run.options
     observer?.emit({ type: "stream-committed", requestId, attempt, target })
   }

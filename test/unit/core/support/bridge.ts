@@ -100,7 +100,8 @@ export const retryingLLM = (provider: LLMProvider.Provider, attempts = 3): LLM.L
         }),
         (embeddings) => ({ ...embeddings, requestId: "r1", target: `${provider.name}/m`, attempts: [] })
       ),
-    describe: () => Effect.die("not asked")
+    describe: () => Effect.die("not asked"),
+    snapshot: Effect.die("not asked")
   }
 }
 
