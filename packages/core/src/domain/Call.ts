@@ -114,6 +114,14 @@ export const CallCost = Schema.Struct({
 })
 export type CallCost = typeof CallCost.Type
 
+/** How the budgets stand that a call drew on, as its answer tells it. */
+export interface BudgetStanding {
+  /** What is left of the tightest hard limit, in nano-dollars: without what is reserved for calls under way. */
+  readonly remainingNanos?: bigint
+  /** The names of the limits whose soft limit is reached. */
+  readonly softLimits?: ReadonlyArray<string>
+}
+
 const provenance = {
   requestId: Schema.String,
   /** The target that answered (for a continued stream: that finished), `provider/model`. */
@@ -121,7 +129,13 @@ const provenance = {
   /** Every attempt, in the order they were begun. */
   attempts: Schema.Array(AttemptRecord),
   /** What it cost, where prices are known to the pipeline. */
-  cost: Schema.optionalKey(CallCost)
+  cost: Schema.optionalKey(CallCost),
+  /** What a cached or shared answer had cost when it was made, in nano-dollars; left out where that is not known. */
+  savedNanos: Schema.optionalKey(Schema.BigInt),
+  /** What is left of the tightest hard limit of the budgets the call drew on, in nano-dollars. */
+  remainingNanos: Schema.optionalKey(Schema.BigInt),
+  /** The names of the budgets whose soft limit is reached. */
+  softLimits: Schema.optionalKey(Schema.Array(Schema.String))
 }
 
 /** A whole answer: the turn, its text, and how it came about. */
@@ -150,12 +164,14 @@ export interface TargetPart {
 }
 
 /** The end of a streamed answer, and how it came about. */
-export interface CompletePart extends FinishPart {
+export interface CompletePart extends FinishPart, BudgetStanding {
   readonly requestId: string
   readonly target: string
   readonly attempts: ReadonlyArray<AttemptRecord>
   /** What it cost, where prices are known to the pipeline. */
   readonly cost?: CallCost
+  /** What a cached or shared answer had cost when it was made, in nano-dollars; left out where that is not known. */
+  readonly savedNanos?: bigint
   /** Set when no attempt of this call has produced the answer. */
   readonly cached?: Cached
 }

@@ -4,6 +4,9 @@
  * A claim names the bucket it is booked in and from which bucket on its account is counted: one bucket for a calendar
  * period, the last N + 1 for a rolling one, a single one for ever. What is booked in a bucket that is not counted any
  * more is forgotten with it. A reservation that is never settled stays reserved in its bucket, which is as good as spent.
+ *
+ * Sums are kept as `used`, what is spent and reserved together, because that is what a limit is compared with. They are
+ * whole numbers of any size: adding two of them takes a tenth of the time of finding an account by its name.
  */
 
 /** The time that an account is counted over. */
@@ -42,21 +45,71 @@ export interface BudgetRefusal extends BudgetBalance {
 }
 
 interface Bucket {
+  readonly account: Account
   readonly startMs: number
   readonly endMs: number
   spent: bigint
-  reserved: bigint
+  used: bigint
+  /** Whether its account counts it. */
+  counts: boolean
 }
 
 interface Account {
   /** Of all its buckets. */
   spent: bigint
-  reserved: bigint
+  used: bigint
   /** Oldest first. */
   readonly buckets: Array<Bucket>
 }
 
 const emptyBalance: BudgetBalance = { spent: 0n, reserved: 0n }
+
+const balanceOf = ({ spent, used }: Account): BudgetBalance => ({ spent, reserved: used - spent })
+
+/** What was reserved, until it is settled. */
+export class BudgetHold {
+  private readonly claims: ReadonlyArray<BudgetClaim>
+  private readonly buckets: ReadonlyArray<Bucket>
+  private open = true
+
+  constructor(claims: ReadonlyArray<BudgetClaim>, buckets: ReadonlyArray<Bucket>) {
+    this.claims = claims
+    this.buckets = buckets
+  }
+
+  /** Replaces what was reserved by what was spent, one charge for each claim. False if that was done before. */
+  settle(charges: ReadonlyArray<bigint>): boolean {
+    if (!this.open) return false
+    this.open = false
+    for (let index = 0; index < charges.length; index++) {
+      const bucket = this.buckets[index]!
+      if (!bucket.counts) continue
+      const { account } = bucket
+      const charge = charges[index]!
+      const change = charge - this.claims[index]!.amount
+      bucket.spent += charge
+      bucket.used += change
+      account.spent += charge
+      account.used += change
+    }
+    return true
+  }
+
+  /** Whether a claim's bucket still counts, and the two following mean anything. */
+  counts(index: number): boolean {
+    return this.buckets[index]!.counts
+  }
+
+  /** What is spent in the account of a claim. */
+  spent(index: number): bigint {
+    return this.buckets[index]!.account.spent
+  }
+
+  /** What is spent and reserved in the account of a claim. */
+  used(index: number): bigint {
+    return this.buckets[index]!.account.used
+  }
+}
 
 export class BudgetBook {
   private readonly byName = new Map<string, Account>()
@@ -71,45 +124,39 @@ export class BudgetBook {
   }
 
   /** Reserves all claims or none. `full` when there is no room for another account. */
-  reserve(claims: ReadonlyArray<BudgetClaim>, nowMs: number): BudgetRefusal | "full" | undefined {
+  reserve(claims: ReadonlyArray<BudgetClaim>, nowMs: number): BudgetRefusal | "full" | BudgetHold {
+    const accounts: Array<Account> = []
     let fresh = 0
     for (let index = 0; index < claims.length; index++) {
       const { account, amount, limit, window } = claims[index]!
-      const found = this.byName.get(account)
-      if (found === undefined) fresh++
-      else prune(found, window.fromMs)
-      const { reserved, spent } = found ?? emptyBalance
-      if (limit !== undefined && spent + reserved + amount > limit) return { index, spent, reserved }
+      let found = this.byName.get(account)
+      if (found === undefined) {
+        fresh++
+        found = { spent: 0n, used: 0n, buckets: [] }
+      } else prune(found, window.fromMs)
+      if (limit !== undefined && found.used + amount > limit) return { index, ...balanceOf(found) }
+      accounts.push(found)
     }
     if (fresh > 0 && !this.makeRoom(fresh, nowMs)) return "full"
-    for (const { account, amount, window } of claims) {
-      const found = this.byName.get(account) ?? this.open(account)
-      const bucket = bucketOf(found, window)
-      bucket.reserved += amount
-      found.reserved += amount
+    const buckets: Array<Bucket> = []
+    for (let index = 0; index < claims.length; index++) {
+      const { account: name, amount, window } = claims[index]!
+      const account = accounts[index]!
+      // Making room may have dropped an account that was over.
+      if (fresh > 0) this.byName.set(name, account)
+      const bucket = bucketOf(account, window)
+      bucket.used += amount
+      account.used += amount
+      buckets.push(bucket)
     }
-    return undefined
-  }
-
-  /** Replaces what was reserved by what was spent. Answers with what is spent in each account afterwards. */
-  settle(claims: ReadonlyArray<BudgetClaim>, charges: ReadonlyArray<bigint>): ReadonlyArray<bigint> {
-    return claims.map((claim, index) => {
-      const account = this.byName.get(claim.account)
-      const bucket = account?.buckets.find((each) => each.startMs === claim.window.bucketMs)
-      if (account === undefined || bucket === undefined) return 0n
-      bucket.reserved -= claim.amount
-      account.reserved -= claim.amount
-      bucket.spent += charges[index]!
-      account.spent += charges[index]!
-      return account.spent
-    })
+    return new BudgetHold(claims, buckets)
   }
 
   balance(account: string, window: BudgetWindow): BudgetBalance {
     const found = this.byName.get(account)
     if (found === undefined) return emptyBalance
     prune(found, window.fromMs)
-    return { spent: found.spent, reserved: found.reserved }
+    return balanceOf(found)
   }
 
   /** Accounts whose name begins with a prefix, at most `limit` of them, with what stands in them. */
@@ -122,12 +169,6 @@ export class BudgetBook {
       if (balance.spent !== 0n || balance.reserved !== 0n) found.push({ account, ...balance })
     }
     return found
-  }
-
-  private open(account: string): Account {
-    const opened: Account = { spent: 0n, reserved: 0n, buckets: [] }
-    this.byName.set(account, opened)
-    return opened
   }
 
   /** Looks at two accounts for each new one and drops those that are over; at all of them if that is not enough. */
@@ -148,10 +189,12 @@ export class BudgetBook {
 }
 
 const prune = (account: Account, fromMs: number): void => {
-  while (account.buckets.length > 0 && account.buckets[0]!.startMs < fromMs) {
-    const gone = account.buckets.shift()!
+  const { buckets } = account
+  while (buckets.length > 0 && buckets[0]!.startMs < fromMs) {
+    const gone = buckets.shift()!
+    gone.counts = false
     account.spent -= gone.spent
-    account.reserved -= gone.reserved
+    account.used -= gone.used
   }
 }
 
@@ -161,7 +204,7 @@ const bucketOf = (account: Account, { bucketMs, endMs }: BudgetWindow): Bucket =
   while (index > 0 && buckets[index - 1]!.startMs > bucketMs) index--
   const before = buckets[index - 1]
   if (before !== undefined && before.startMs === bucketMs) return before
-  const opened: Bucket = { startMs: bucketMs, endMs, spent: 0n, reserved: 0n }
+  const opened: Bucket = { account, startMs: bucketMs, endMs, spent: 0n, used: 0n, counts: true }
   // Time may have gone backward: buckets stay in order.
   buckets.splice(index, 0, opened)
   return opened

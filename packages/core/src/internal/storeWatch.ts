@@ -1,6 +1,6 @@
 /**
- * A store as last seen. One that fails once is lost: from then on it is not asked, so that no call waits for it, but for
- * one call at a time after pauses that double.
+ * A store as last seen. One that fails once, or so many times in a row, is lost: from then on it is not asked, so that
+ * no call waits for it, but for one call at a time after pauses that double.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -15,12 +15,15 @@ export interface StoreWatchSettings {
   readonly mode: "fail-closed" | "fail-open" | "local"
   readonly firstMs: number
   readonly longestMs: number
+  /** Failures in a row after which the store is lost. Default 1. */
+  readonly failures?: number
 }
 
 /** Knows whether a store is lost, and tells when that changes. */
 export class StoreWatch {
   private lost: { readonly sinceMs: number; error: StoreError; pauseMs: number; probeAtMs: number } | undefined
   private probing = false
+  private inARow = 0
   private readonly settings: StoreWatchSettings
 
   constructor(settings: StoreWatchSettings) {
@@ -39,14 +42,26 @@ export class StoreWatch {
     return Effect.withFiber((fiber) => {
       const lost = this.lost
       if (lost === undefined) {
-        return Effect.catch(effect, (error) => {
-          this.lose(fiber, error)
+        return Effect.catch(this.inARow === 0 ? effect : this.forgetting(effect), (error) => {
+          this.failed(fiber, error)
           return instead(error)
         })
       }
       if (this.probing || monotonicMs(clockOf(fiber)) < lost.probeAtMs) return instead(lost.error)
       return this.probe(fiber, effect, instead)
     })
+  }
+
+  /** Failures are in a row when nothing that was asked after the first of them has succeeded. */
+  private forgetting<A>(effect: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> {
+    return Effect.map(effect, (value) => {
+      this.inARow = 0
+      return value
+    })
+  }
+
+  private failed(fiber: AnyFiber, error: StoreError): void {
+    if (++this.inARow >= (this.settings.failures ?? 1)) this.lose(fiber, error)
   }
 
   private probe<A>(
@@ -84,6 +99,7 @@ export class StoreWatch {
     const lost = this.lost
     if (lost === undefined) return
     this.lost = undefined
+    this.inARow = 0
     const lostMs = monotonicMs(clockOf(fiber)) - lost.sinceMs
     emit(fiber, () => ({ type: "store-recovered", store: this.settings.store, mode: this.settings.mode, lostMs }))
   }

@@ -52,7 +52,7 @@ import * as Fn from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import type { AttemptRecord } from "../domain/Call.ts"
+import type { AttemptRecord, BudgetStanding } from "../domain/Call.ts"
 import type { CallContext } from "../domain/CallContext.ts"
 import * as Money from "../domain/Money.ts"
 import { Pricing } from "../domain/Price.ts"
@@ -64,11 +64,13 @@ import {
   type UnpricedModelError
 } from "../errors/LLMError.ts"
 import { optionError } from "../internal/options.ts"
+import { StoreWatch } from "../internal/storeWatch.ts"
 import { BudgetStore, makeMemory } from "../store/BudgetStore.ts"
 import { Engine } from "./Budget/engine.ts"
 import { type BudgetScope, type Options, resolve } from "./Budget/Options.ts"
 import { makeSettler } from "./Budget/settler.ts"
 
+export type { BudgetStanding } from "../domain/Call.ts"
 export { type BudgetScope, defaults, type Limit, type Options, type Period } from "./Budget/Options.ts"
 
 /** What reserving can fail with. */
@@ -85,8 +87,16 @@ export interface BudgetCall {
   readonly requestId?: string
 }
 
-/** Replaces the reservation by what the attempts really cost. Called exactly once. */
-export type SettleBudget = (attempts: ReadonlyArray<AttemptRecord>) => void
+/** What was reserved for a call. */
+export interface SettleBudget {
+  /**
+   * Replaces the reservation by what the attempts really cost; the first time only. Answers with how the limits stand
+   * then, as far as that is known here: a store that is far away is not asked for it.
+   */
+  (attempts: ReadonlyArray<AttemptRecord>): BudgetStanding | undefined | void
+  /** How the limits would stand if it were settled by these attempts now. Changes nothing. */
+  readonly standing?: (attempts: ReadonlyArray<AttemptRecord>) => BudgetStanding | undefined
+}
 
 /** Replaces an amount that was held by what was spent. Only the first time counts. */
 export type Hold = (spent: Money.NanoDollars) => void
@@ -131,6 +141,9 @@ export interface BudgetService {
 /** The budget in the context. */
 export class Budget extends Context.Service<Budget, BudgetService>()("@breakwater/core/Budget") {}
 
+/** A store that fails three times in a row is lost: until it is back, one call at a time looks whether it is. */
+const loss = { failures: 3, firstMs: 100, longestMs: 10_000 } as const
+
 /**
  * A budget by the {@link Pricing} in the context, on its {@link BudgetStore} or on a memory of its own. The scope ends
  * with what is left to settle at a store that is far away.
@@ -144,12 +157,15 @@ export const make = (options: Options): Effect.Effect<BudgetService, Config.Conf
     if (prices === undefined) return yield* Effect.fail(optionError("pricing", "none", "prices: a budget needs them"))
     const given = yield* Effect.serviceOption(BudgetStore)
     const store = given._tag === "Some" ? given.value : yield* makeMemory()
-    const fallback = store.local === undefined && settings.onStoreError === "local" ? yield* makeMemory() : undefined
-    const settleLater = store.local === undefined ? yield* makeSettler(store) : () => {}
+    const isFar = store.local === undefined
+    const mode = settings.onStoreError
+    const fallback = isFar && mode === "local" ? (yield* makeMemory()).local : undefined
+    const settleLater = isFar ? yield* makeSettler(store, settings.storeTimeoutMs) : () => {}
+    const watch = isFar ? new StoreWatch({ store: store.name, mode, ...loss }) : undefined
     const prefix = `${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)}${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)}`
     let ids = 0
     const nextId = () => `${prefix}-${(ids++).toString(36)}`
-    const engine = new Engine({ settings, prices, store, fallback, settleLater, nextId })
+    const engine = new Engine({ settings, prices, store, watch, fallback, settleLater, nextId })
     return {
       reserve: engine.reserve,
       hold: (context, amount, target) => engine.hold(context, amount, target),

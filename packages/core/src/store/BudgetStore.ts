@@ -30,15 +30,23 @@ export interface BudgetReservation {
   readonly claims: ReadonlyArray<BudgetClaim>
 }
 
+/** A reservation that was made, and what stands in each of its accounts now, this reservation included. */
+export interface BudgetGrant {
+  readonly balances: ReadonlyArray<BudgetBalance>
+}
+
 /** The port. */
 export interface BudgetStoreService {
   /** A short name for errors and events. */
   readonly name: string
-  /** Reserves all claims, or none and says why not. */
+  /**
+   * Reserves all claims, or none and says why not. A store that knows what stands in the accounts without asking again
+   * says so, for answers that tell what is left; another one answers with `undefined`.
+   */
   readonly reserve: (
     reservation: BudgetReservation,
     nowMs: number
-  ) => Effect.Effect<BudgetRefusal | undefined, StoreError>
+  ) => Effect.Effect<BudgetRefusal | BudgetGrant | undefined, StoreError>
   /**
    * Replaces what was reserved by what was spent, one charge for each claim, and answers with what is spent in each
    * account afterwards. A reservation that is not there, or was settled before, is left alone: the answer is `undefined`.
@@ -57,15 +65,25 @@ export interface BudgetStoreService {
     window: BudgetWindow,
     limit: number
   ) => Effect.Effect<ReadonlyArray<BudgetAccount>, StoreError>
-  /** The same without effects, where the accounts are in this process: for the hot path. Settled once, by contract. */
+  /** The same without effects, where the accounts are in this process: for the hot path. */
   readonly local?: LocalBudgetStore
 }
 
 /** {@link BudgetStoreService} in this process. */
 export interface LocalBudgetStore {
-  readonly reserve: (claims: ReadonlyArray<BudgetClaim>, nowMs: number) => BudgetRefusal | StoreError | undefined
-  readonly settle: (claims: ReadonlyArray<BudgetClaim>, charges: ReadonlyArray<bigint>) => ReadonlyArray<bigint>
+  readonly reserve: (claims: ReadonlyArray<BudgetClaim>, nowMs: number) => BudgetRefusal | StoreError | LocalBudgetHold
   readonly balance: (account: string, window: BudgetWindow) => BudgetBalance
+}
+
+/** What is reserved in this process. Claims are named by their index. */
+export interface LocalBudgetHold {
+  /** Replaces what was reserved by what was spent, one charge for each claim. False if that was done before. */
+  readonly settle: (charges: ReadonlyArray<bigint>) => boolean
+  /** Whether the bucket of a claim still counts. If not, the following two mean nothing. */
+  readonly counts: (index: number) => boolean
+  readonly spent: (index: number) => bigint
+  /** Spent and reserved. */
+  readonly used: (index: number) => bigint
 }
 
 export class BudgetStore extends Context.Service<BudgetStore, BudgetStoreService>()("@breakwater/core/BudgetStore") {}
@@ -94,26 +112,36 @@ export const makeMemory = (options: MemoryOptions = {}): Effect.Effect<BudgetSto
   const maxAccounts = options.maxAccounts ?? memoryDefaults.maxAccounts
   return Effect.map(validate([wholeInRange("maxAccounts", maxAccounts, 1)]), (): BudgetStoreService => {
     const book = new BudgetBook(maxAccounts)
-    const open = new Set<string>()
+    const open = new Map<string, LocalBudgetHold>()
     const local: LocalBudgetStore = {
       reserve: (claims, nowMs) => {
-        const refusal = book.reserve(claims, nowMs)
-        return refusal === "full" ? tooMany(maxAccounts) : refusal
+        const held = book.reserve(claims, nowMs)
+        return held === "full" ? tooMany(maxAccounts) : held
       },
-      settle: (claims, charges) => book.settle(claims, charges),
       balance: (account, window) => book.balance(account, window)
     }
     return {
       name: "memory",
       local,
       reserve: ({ claims, id }, nowMs) =>
-        Effect.suspend(() => {
-          const refusal = local.reserve(claims, nowMs)
-          if (refusal === undefined) open.add(id)
-          return refusal !== undefined && "_tag" in refusal ? Effect.fail(refusal) : Effect.succeed(refusal)
+        Effect.suspend((): Effect.Effect<BudgetRefusal | BudgetGrant, StoreError> => {
+          const held = local.reserve(claims, nowMs)
+          if (!("settle" in held)) return "_tag" in held ? Effect.fail(held) : Effect.succeed(held)
+          open.set(id, held)
+          const balances = claims.map((_, index) => {
+            const spent = held.spent(index)
+            return { spent, reserved: held.used(index) - spent }
+          })
+          return Effect.succeed({ balances })
         }),
       settle: ({ claims, id }, charges) =>
-        Effect.sync(() => (open.delete(id) ? local.settle(claims, charges) : undefined)),
+        Effect.sync(() => {
+          const held = open.get(id)
+          if (held === undefined) return undefined
+          open.delete(id)
+          held.settle(charges)
+          return claims.map((_, index) => (held.counts(index) ? held.spent(index) : 0n))
+        }),
       balance: (account, window) => Effect.sync(() => local.balance(account, window)),
       accounts: (prefix, window, limit) => Effect.sync(() => book.accounts(prefix, window, limit))
     }

@@ -9,12 +9,10 @@ import type { CacheStore, LLMError } from "@breakwater/core"
 import * as Effect from "effect/Effect"
 import { wholeMs } from "../internal/cacheEntry.ts"
 import { fromReply, readScript, type Reply, toText } from "./internal/cacheScript.ts"
-import { type Client, type Connection, storeName } from "./internal/Connection.ts"
+import { type Connection, storeName } from "./internal/Connection.ts"
 import { cacheKey, cacheKeys } from "./internal/Keys.ts"
+import { eachNames } from "./internal/names.ts"
 import { evaluate } from "./internal/Script.ts"
-
-/** Keys that one step of `clear` looks at, about: the server answers nobody else for that long, under a millisecond. */
-const keysPerStep = 1_000
 
 const unknownSize: CacheStore.CacheSize = { entries: undefined, bytes: undefined, evicted: undefined }
 
@@ -31,26 +29,20 @@ const get = (connection: Connection, name: string): Effect.Effect<CacheStore.Fou
     })
   )
 
-/** A text that stands for itself where the server expects a pattern. */
-const literally = (text: string): string => text.replace(/[*?[\]\\^-]/g, "\\$&")
-
 /** Removes what a name begins with, one step after the other. */
-const clear = (connection: Connection, beginning: string): Effect.Effect<number, LLMError.StoreError> => {
-  const pattern = `${literally(beginning)}*`
-  const look = (cursor: string) => (client: Client) =>
-    client.sendCommand<[string, ReadonlyArray<string>]>(["SCAN", cursor, "MATCH", pattern, "COUNT", `${keysPerStep}`])
-  const remove = (names: ReadonlyArray<string>) => (client: Client) => client.sendCommand<number>(["UNLINK", ...names])
-  return Effect.gen(function* () {
-    let [cursor, removed] = ["0", 0]
-    do {
-      const [next, found] = yield* connection.run("clear", look(cursor))
-      const names = found.filter((name) => name.startsWith(beginning))
-      if (names.length > 0) removed += yield* connection.run("clear", remove(names))
-      cursor = next
-    } while (cursor !== "0")
-    return removed
+const clear = (connection: Connection, beginning: string): Effect.Effect<number, LLMError.StoreError> =>
+  Effect.suspend(() => {
+    let removed = 0
+    const remove = (names: ReadonlyArray<string>) =>
+      Effect.map(
+        connection.run("clear", (client) => client.sendCommand<number>(["UNLINK", ...names])),
+        (count) => {
+          removed += count
+          return true
+        }
+      )
+    return Effect.map(eachNames(connection, "clear", beginning, remove), () => removed)
   })
-}
 
 /** The store on a connection. */
 export const make = (connection: Connection, prefix: string): CacheStore.CacheStoreService => ({

@@ -1,11 +1,19 @@
 /**
- * The stores of limiters, token quotas, circuit breakers and caches on one Redis, for programs that run in many
+ * The stores of limiters, token quotas, budgets, circuit breakers and caches on one Redis, for programs that run in many
  * processes.
  *
  * Nothing here waits for Redis: a server that is away when the program starts, or goes away later, costs the
  * shared view and no call. `docs/stores.md` says what is stored, and what happens when the server is down.
  */
-import { BreakerStore, CacheStore, FallbackLimiterStore, LimiterStore, QuotaStore } from "@breakwater/core"
+import {
+  BreakerStore,
+  BudgetStore,
+  CacheStore,
+  FallbackLimiterStore,
+  LimiterStore,
+  type LLMError,
+  QuotaStore
+} from "@breakwater/core"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -16,6 +24,7 @@ import type * as Scope from "effect/Scope"
 import { millisWithin, optionError } from "../internal/Options.ts"
 import { type ClientOptions, make as connect, type Settings } from "./internal/Connection.ts"
 import * as RedisBreakerStore from "./RedisBreakerStore.ts"
+import * as RedisBudgetStore from "./RedisBudgetStore.ts"
 import * as RedisCacheStore from "./RedisCacheStore.ts"
 import * as RedisLimiterStore from "./RedisLimiterStore.ts"
 import * as RedisQuotaStore from "./RedisQuotaStore.ts"
@@ -97,6 +106,9 @@ export interface Stores {
   readonly breaker: BreakerStore.BreakerStoreService
   readonly quota: QuotaStore.QuotaStoreService
   readonly cache: CacheStore.CacheStoreService
+  readonly budget: BudgetStore.BudgetStoreService
+  /** Whether the server answers, within the wait. */
+  readonly ping: Effect.Effect<void, LLMError.StoreError>
 }
 
 const makeNamed = (options: Options, field: string): Effect.Effect<Stores, Config.ConfigError, Scope.Scope> =>
@@ -111,7 +123,9 @@ const makeNamed = (options: Options, field: string): Effect.Effect<Stores, Confi
       limiter,
       breaker: RedisBreakerStore.make(connection, prefix),
       quota: RedisQuotaStore.make(connection, prefix),
-      cache: RedisCacheStore.make(connection, prefix)
+      cache: RedisCacheStore.make(connection, prefix),
+      ping: Effect.asVoid(connection.run("ping", (client) => client.ping())),
+      budget: RedisBudgetStore.make(connection, prefix)
     }
   })
 
@@ -128,12 +142,14 @@ export type Provided =
   | BreakerStore.BreakerStore
   | QuotaStore.QuotaStore
   | CacheStore.CacheStore
+  | BudgetStore.BudgetStore
 
-const contextOf = ({ breaker, cache, limiter, quota }: Stores): Context.Context<Provided> =>
+const contextOf = ({ breaker, budget, cache, limiter, quota }: Stores): Context.Context<Provided> =>
   Context.make(LimiterStore.LimiterStore, limiter).pipe(
     Context.add(BreakerStore.BreakerStore, breaker),
     Context.add(QuotaStore.QuotaStore, quota),
-    Context.add(CacheStore.CacheStore, cache)
+    Context.add(CacheStore.CacheStore, cache),
+    Context.add(BudgetStore.BudgetStore, budget)
   )
 
 /**

@@ -41,17 +41,19 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
   readonly reserve = (
     reservation: Reservation,
     nowMs: number
-  ): Effect.Effect<BudgetStore.BudgetRefusal | undefined, LLMError.StoreError> =>
+  ): Effect.Effect<BudgetStore.BudgetRefusal | BudgetStore.BudgetGrant, LLMError.StoreError> =>
     this.sql
       .withTransaction(
         Effect.gen({ self: this }, function* () {
           const { claims, id } = reservation
           yield* this.lock(claims)
+          const balances: Array<BudgetStore.BudgetBalance> = []
           for (let index = 0; index < claims.length; index++) {
             const claim = claims[index]!
             const { reserved, spent } = yield* this.standing(claim.account, claim.window)
             if (claim.limit !== undefined && spent + reserved + claim.amount > claim.limit)
               return { index, spent, reserved }
+            balances.push({ spent, reserved: reserved + claim.amount })
           }
           for (const claim of claims) {
             yield* this.sql`INSERT INTO breakwater_budget (account, bucket_ms, end_ms, spent, reserved)
@@ -61,7 +63,7 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
           const ends = claims.map(endOf)
           const end = ends.includes(null) ? null : Math.max(nowMs, ...(ends as ReadonlyArray<number>))
           yield* this.sql`INSERT INTO breakwater_budget_open (id, end_ms) VALUES (${id}, ${end})`
-          return undefined
+          return { balances }
         })
       )
       .pipe(asStoreError(this.name, "reserve"))

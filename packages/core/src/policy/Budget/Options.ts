@@ -4,7 +4,6 @@
 import type * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { CallContext } from "../../domain/CallContext.ts"
 import * as Money from "../../domain/Money.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "../../domain/Request.ts"
 import type { BudgetWindow } from "../../internal/budgetBook.ts"
@@ -69,6 +68,8 @@ export interface Options {
    * until it is back. Default `fail-closed`.
    */
   readonly onStoreError?: "fail-closed" | "fail-open" | "local"
+  /** The longest wait for a store that is far away, after which it has failed. Default 5 seconds. */
+  readonly storeTimeout?: Duration.Input
 }
 
 /** Every default, by the name of its option. */
@@ -78,13 +79,26 @@ export const defaults = {
   inputMargin: 2,
   thresholds: [0.5, 0.8, 1],
   onStoreError: "fail-closed",
+  storeTimeout: "5 seconds",
   rollingBuckets: 60
 } as const
 
 /** A point of an account at which an event is sent. */
-interface Mark {
+export interface Mark {
   readonly at: bigint
   readonly threshold: number | "soft"
+}
+
+/** The account that a value has under a rule, and what holds for it. */
+export interface Place {
+  readonly rule: Rule
+  readonly value: string
+  /** The name of the account. */
+  readonly account: string
+  readonly limit: bigint | undefined
+  readonly soft: bigint | undefined
+  /** Lowest first. */
+  readonly marks: ReadonlyArray<Mark>
 }
 
 /** One limit, checked. */
@@ -94,14 +108,12 @@ export interface Rule {
   readonly period: string
   /** Whether calls can be told when to come back. */
   readonly renews: boolean
-  readonly windowAt: (atMs: number) => BudgetWindow
-  /** Whose accounts a call draws on; for models they are its targets. */
-  readonly valuesOf: (context: CallContext) => ReadonlyArray<string>
-  readonly applies: (value: string) => boolean
-  readonly limitOf: (value: string) => bigint | undefined
-  readonly marksOf: (value: string) => ReadonlyArray<Mark>
   readonly soft: bigint | undefined
-  readonly accountOf: (value: string) => string
+  readonly windowAt: (atMs: number) => BudgetWindow
+  /** What the names of the rule's accounts begin with. */
+  readonly prefix: string
+  /** `undefined` for a value that the rule does not limit. */
+  readonly placeOf: (value: string) => Place | undefined
 }
 
 /** Checked options. */
@@ -112,47 +124,29 @@ export interface Resolved {
   readonly inputMargin: number
   readonly countTokens: Options["countTokens"]
   readonly onStoreError: "fail-closed" | "fail-open" | "local"
+  readonly storeTimeoutMs: number
 }
 
 const scopes: ReadonlyArray<BudgetScope> = ["global", "tenant", "project", "user", "key", "model", "tag"]
 const units: ReadonlyArray<CalendarUnit> = ["minute", "hour", "day", "week", "month", "quarter", "year"]
-const noOne: ReadonlyArray<string> = [""]
-
-const valuesOf = (scope: BudgetScope): Rule["valuesOf"] => {
-  switch (scope) {
-    case "global":
-    case "model":
-      return () => noOne
-    case "tag":
-      return ({ tags }) =>
-        tags === undefined || tags.length === 0 ? noOne : tags.length === 1 ? tags : [...new Set(tags)]
-    default:
-      return (context) => [context[scope] ?? ""]
-  }
-}
-
 interface Clockwork {
   readonly label: string
   readonly renews: boolean
-  readonly windowAt: Rule["windowAt"]
+  readonly windowAt: (atMs: number) => BudgetWindow
 }
 
 const forever: BudgetWindow = { bucketMs: 0, fromMs: 0, endMs: Infinity }
 
 const calendarOf = (unit: CalendarUnit, zone: string, weekStart: number): Clockwork => {
   const spanAt = calendar(unit, zone, weekStart)
-  let last = spanAt(0)
-  let window: BudgetWindow = forever
+  let window: BudgetWindow = { bucketMs: 0, fromMs: 0, endMs: 0 }
   return {
     label: `${unit}${zone === "UTC" ? "" : ` ${zone}`}${unit === "week" && weekStart !== 1 ? ` from ${weekStart}` : ""}`,
     renews: true,
     windowAt: (atMs) => {
-      const span = spanAt(atMs)
-      if (span !== last || window === forever) {
-        last = span
-        window = { bucketMs: span.startMs, fromMs: span.startMs, endMs: span.endMs }
-      }
-      return window
+      if (atMs >= window.bucketMs && atMs < window.endMs) return window
+      const { endMs, startMs } = spanAt(atMs)
+      return (window = { bucketMs: startMs, fromMs: startMs, endMs })
     }
   }
 }
@@ -160,17 +154,15 @@ const calendarOf = (unit: CalendarUnit, zone: string, weekStart: number): Clockw
 const rollingOf = (lengthMs: number, buckets: number): Clockwork => {
   const sizeMs = Math.ceil(lengthMs / buckets)
   const spanMs = sizeMs * buckets
-  let window: BudgetWindow = { bucketMs: -1, fromMs: -1, endMs: -1 }
+  let window: BudgetWindow = { bucketMs: -Infinity, fromMs: 0, endMs: 0 }
   return {
     label: `rolling ${Duration.format(Duration.millis(lengthMs))}`,
     renews: false,
     windowAt: (atMs) => {
+      if (atMs >= window.bucketMs && atMs < window.bucketMs + sizeMs) return window
       const bucketMs = Math.floor(atMs / sizeMs) * sizeMs
-      if (window.bucketMs !== bucketMs) {
-        // The whole of the oldest bucket counts, so that no time of this length ever holds more than the limit.
-        window = { bucketMs, fromMs: bucketMs - spanMs, endMs: bucketMs + spanMs + sizeMs }
-      }
-      return window
+      // The whole of the oldest bucket counts, so that no time of this length ever holds more than the limit.
+      return (window = { bucketMs, fromMs: bucketMs - spanMs, endMs: bucketMs + spanMs + sizeMs })
     }
   }
 }
@@ -223,6 +215,42 @@ const marksOf = (
   return marks.sort((a, b) => (a.at < b.at ? -1 : 1))
 }
 
+/** Values whose places a rule remembers; more are worked out again. */
+const remembered = 10_000
+
+interface RuleParts extends Omit<Rule, "placeOf"> {
+  readonly limit: bigint | undefined
+  readonly marks: ReadonlyArray<Mark>
+  readonly only: ReadonlySet<string> | undefined
+  readonly overrides: ReadonlyMap<string, { readonly limit: bigint; readonly marks: ReadonlyArray<Mark> }>
+}
+
+/** A rule, which remembers the places of values: to put a name together costs more than all else in a claim. */
+const withPlaces = ({ limit, marks, only, overrides, ...parts }: RuleParts): Rule => {
+  const places = new Map<string, Place>()
+  const rule: Rule = {
+    ...parts,
+    placeOf: (value) => {
+      const known = places.get(value)
+      if (known !== undefined) return known
+      if (only !== undefined && !only.has(value)) return undefined
+      const own = overrides.get(value)
+      const place: Place = {
+        rule,
+        value,
+        account: parts.prefix + value,
+        limit: own === undefined ? limit : own.limit,
+        soft: own === undefined ? parts.soft : undefined,
+        marks: own === undefined ? marks : own.marks
+      }
+      if (places.size >= remembered) places.clear()
+      places.set(value, place)
+      return place
+    }
+  }
+  return rule
+}
+
 const ruleOf = (checks: Array<Check>, at: string, given: Limit): Rule | undefined => {
   const before = checks.length
   if (!scopes.includes(given.scope)) checks.push(optionError(`${at}.scope`, given.scope, scopes.join(", ")))
@@ -253,22 +281,19 @@ const ruleOf = (checks: Array<Check>, at: string, given: Limit): Rule | undefine
     if (amount !== undefined) overrides.set(value, { limit: amount, marks: marksOf(amount, undefined, shares) })
   }
   if (checks.slice(before).some((check) => check !== undefined) || !("windowAt" in clockwork)) return undefined
-  const only = given.only === undefined ? undefined : new Set(given.only)
-  const marks = marksOf(limit, soft, shares)
-  const prefix = `${given.scope}\u0000${clockwork.label}\u0000`
-  return {
+  return withPlaces({
     name: given.name ?? `${given.scope} ${clockwork.label}`,
     scope: given.scope,
     period: clockwork.label,
     renews: clockwork.renews,
-    windowAt: clockwork.windowAt,
-    valuesOf: valuesOf(given.scope),
-    applies: only === undefined ? () => true : (value) => only.has(value),
-    limitOf: overrides.size === 0 ? () => limit : (value) => overrides.get(value)?.limit ?? limit,
-    marksOf: overrides.size === 0 ? () => marks : (value) => overrides.get(value)?.marks ?? marks,
     soft,
-    accountOf: given.scope === "global" ? () => prefix : (value) => prefix + value
-  }
+    windowAt: clockwork.windowAt,
+    prefix: `${given.scope}\u0000${clockwork.label}\u0000`,
+    limit,
+    marks: marksOf(limit, soft, shares),
+    only: given.only === undefined ? undefined : new Set(given.only),
+    overrides
+  })
 }
 
 /** Two limits that would keep the same account: which of them holds would be a matter of order. */
@@ -309,7 +334,8 @@ export const resolve = (options: Options): Effect.Effect<Resolved, Config.Config
         inRange("inputMargin", settings.inputMargin, 1, 10),
         ["fail-closed", "fail-open", "local"].includes(settings.onStoreError)
           ? undefined
-          : optionError("onStoreError", settings.onStoreError, "fail-closed, fail-open, local")
+          : optionError("onStoreError", settings.onStoreError, "fail-closed, fail-open, local"),
+        positiveDuration("storeTimeout", settings.storeTimeout)
       ]),
       (): Resolved => ({
         rules: rules as ReadonlyArray<Rule>,
@@ -317,7 +343,8 @@ export const resolve = (options: Options): Effect.Effect<Resolved, Config.Config
         assumedOutputTokens: settings.assumedOutputTokens,
         inputMargin: settings.inputMargin,
         countTokens: options.countTokens,
-        onStoreError: settings.onStoreError
+        onStoreError: settings.onStoreError,
+        storeTimeoutMs: millisOf(settings.storeTimeout)!
       })
     )
   })

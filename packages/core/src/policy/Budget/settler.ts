@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { StoreError } from "../../errors/LLMError.ts"
 import { emit } from "../../internal/emit.ts"
 import { rejection } from "../../internal/rejection.ts"
+import { timeLimit } from "../../internal/timeLimit.ts"
 import type { BudgetStoreService } from "../../store/BudgetStore.ts"
 import type { FarSettlement } from "./engine.ts"
 
@@ -20,8 +21,11 @@ const backlog = 100_000
 /** Settlements under way at once. */
 const workers = 16
 
-/** About half a minute in all. */
-const again = Schedule.max([Schedule.exponential("100 millis", 2), Schedule.recurs(8)])
+/** About half a minute in all. A store that is back hears of it within two seconds. */
+const again = Schedule.max([
+  Schedule.min([Schedule.exponential("100 millis", 2), Schedule.spaced("2 seconds")]),
+  Schedule.recurs(18)
+])
 
 const full = (name: string): StoreError =>
   rejection(StoreError, "StoreError", {
@@ -30,11 +34,19 @@ const full = (name: string): StoreError =>
     operation: "settle"
   })
 
+const late = (name: string, limitMs: number): StoreError =>
+  rejection(StoreError, "StoreError", {
+    message: `${name}: no answer within ${Math.round(limitMs)} ms`,
+    store: name,
+    operation: "settle"
+  })
+
 /** How long the end of the scope waits for what is left. */
 const farewell = "5 seconds"
 
 export const makeSettler = (
-  store: BudgetStoreService
+  store: BudgetStoreService,
+  timeoutMs: number
 ): Effect.Effect<(settlement: FarSettlement) => void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const queue = yield* Queue.dropping<FarSettlement>(backlog)
@@ -54,7 +66,7 @@ export const makeSettler = (
       if (open === 0) idle?.()
     }
     const settle = ({ charges, reservation, settled }: FarSettlement) =>
-      store.settle(reservation, charges).pipe(
+      timeLimit(store.settle(reservation, charges), timeoutMs, () => Effect.fail(late(store.name, timeoutMs))).pipe(
         Effect.retry(again),
         Effect.match({
           onSuccess: (spent) => (spent === undefined ? undefined : settled(spent)),

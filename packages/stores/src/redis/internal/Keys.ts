@@ -26,6 +26,27 @@ export const cacheKey = (
   key: { readonly tenant: string; readonly namespace: string; readonly digest: string }
 ): string => cacheKeys(prefix, key.tenant, key.namespace) + key.digest
 
+/** One place for all money: a reservation takes from several accounts at once. */
+const budgetBase = (prefix: string): string => `${prefix}:${form}:{budget}:`
+
+/** Parts of an account's name are parted by NUL; here by colons. */
+const accountParts = (account: string): string => account.split("\u0000").map(part).join(":").toWellFormed()
+
+/** The name of an account of money. */
+export const budgetAccount = (prefix: string, account: string): string =>
+  `${budgetBase(prefix)}of:${accountParts(account)}`
+
+/** The account whose name is this. */
+export const accountOf = (prefix: string, name: string): string =>
+  name
+    .slice(budgetBase(prefix).length + "of:".length)
+    .split(":")
+    .map(decodeURIComponent)
+    .join("\u0000")
+
+/** The name of a reservation that is not settled yet. */
+export const budgetReservation = (prefix: string, id: string): string => `${budgetBase(prefix)}open:${part(id)}`
+
 export interface BreakerKeys {
   /** When each remembered change is over, by the server's time. */
   readonly until: string
