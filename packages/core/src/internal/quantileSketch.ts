@@ -53,7 +53,7 @@ export class QuantileSketch {
     if (!(ms >= 0)) return
     const time = ms > maxMs ? maxMs : ms
     if (time < minMs) this.zero += 1
-    else this.bins[this.slot(indexOf(time))]! += 1
+    else this.put(indexOf(time), 1)
     this.note(1, Math.round(time * 1000), time, time)
   }
 
@@ -64,7 +64,7 @@ export class QuantileSketch {
     this.zero += state.zero
     for (let at = 0; at + 1 < bins.length; at += 2) {
       const index = Math.min(lastIndex, Math.max(firstIndex, bins[at]!))
-      this.bins[this.slot(index)]! += bins[at + 1]!
+      this.put(index, bins[at + 1]!)
       count += bins[at + 1]!
     }
     if (count > 0) this.note(count, state.sumMicros, state.minMs, state.maxMs)
@@ -121,6 +121,12 @@ export class QuantileSketch {
     this.sumMicros += sumMicros
     if (min < this.min) this.min = min
     if (max > this.max) this.max = max
+  }
+
+  private put(index: number, count: number): void {
+    // First: it may put another array in place.
+    const slot = this.slot(index)
+    this.bins[slot]! += count
   }
 
   /** The place of a bin; makes room for it if need be. */
