@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { createServer, type IncomingHttpHeaders } from "node:http"
 import type { AddressInfo } from "node:net"
 import { inspect } from "node:util"
-import { withoutEcho } from "../../packages/providers/src/internal/Echo.ts"
+import { withoutEcho } from "../../packages/core/src/internal/echo.ts"
 import { safeMessage } from "../../packages/providers/src/internal/SafeMessage.ts"
 
 const secretKey = "zz-KEYMARK-0123456789abcdef"

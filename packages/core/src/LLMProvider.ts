@@ -8,11 +8,12 @@ import * as Context from "effect/Context"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { Capabilities } from "./domain/Model.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "./domain/Request.ts"
 import type { Embeddings, StreamPart, Turn } from "./domain/Response.ts"
 import type { AttemptError } from "./errors/LLMError.ts"
+import { discreetError } from "./internal/discreetError.ts"
 import { optionError } from "./internal/options.ts"
 
 /**
@@ -32,6 +33,31 @@ export interface Provider {
   readonly generate: (request: ProviderRequest) => Effect.Effect<Turn, AttemptError>
   readonly stream: (request: ProviderRequest) => Stream.Stream<StreamPart, AttemptError>
   readonly embed: (request: ProviderEmbedRequest) => Effect.Effect<Embeddings, AttemptError>
+}
+
+/** Options of {@link discreet}. */
+export interface DiscreetOptions {
+  /** Texts that no error may hold: keys, tokens. */
+  readonly secrets?: ReadonlyArray<string>
+  /** Errors whose sentences are the provider's own and repeat nothing: they are left as they are. */
+  readonly ownWords?: ReadonlyArray<AttemptError["_tag"]>
+}
+
+/**
+ * The provider with errors that can be shown and kept: servers quote in their messages what they were sent, and no
+ * error may hold a key or the text of a prompt. What repeats 16 letters and digits or more of a message becomes
+ * `[prompt]`, a secret becomes `[key]`.
+ */
+export const discreet = (provider: Provider, options: DiscreetOptions = {}): Provider => {
+  const { ownWords = [], secrets = [] } = options
+  const clearing = (request: ProviderRequest | ProviderEmbedRequest) => (error: AttemptError) =>
+    ownWords.includes(error._tag) ? error : discreetError(error, secrets, request)
+  return {
+    ...provider,
+    generate: (request) => Effect.mapError(provider.generate(request), clearing(request)),
+    stream: (request) => Stream.mapError(provider.stream(request), clearing(request)),
+    embed: (request) => Effect.mapError(provider.embed(request), clearing(request))
+  }
 }
 
 /** The service a provider Layer gives: `OpenAI.layer(…)`, `Anthropic.layer(…)`, `ScriptedProvider.layer(…)`. */

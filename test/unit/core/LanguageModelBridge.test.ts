@@ -88,6 +88,21 @@ describe("a LanguageModel as a provider", () => {
     })
   )
 
+  it.effect("hides in its errors what the model's service repeats of the prompt", () =>
+    Effect.gen(function* () {
+      const prompt = "the patient Ada, born 1815, has the condition"
+      const failing = { error: networkError(`cannot send ${JSON.stringify({ content: prompt })}`) }
+      const { provider } = providerOf(failing, failing)
+      const asked = request({ messages: [{ role: "user", content: prompt }] })
+      const whole = yield* Effect.flip(provider.generate(asked))
+      const streamed = (yield* collect(provider.stream(asked))).error
+      for (const error of [whole, streamed]) {
+        expect(error?.message).toContain("[prompt]")
+        expect(String(error)).not.toContain("Ada")
+      }
+    })
+  )
+
   it.effect("declares tools and runs none, and hands on calls as they are", () =>
     Effect.gen(function* () {
       const { asked, provider } = providerOf({

@@ -18,7 +18,7 @@ import { estimateTokens } from "../domain/Usage.ts"
 import { type AttemptError, InvalidRequestError, ServerError, StreamInterruptedError } from "../errors/LLMError.ts"
 import { toTurn } from "./aiParts.ts"
 import { type Failed, isTerminal, makeReader, type Read, type Reader } from "./fromAiStream.ts"
-import type { Provider } from "../LLMProvider.ts"
+import { discreet, type Provider } from "../LLMProvider.ts"
 import { fromAiError, type Origin } from "./AiErrors.ts"
 import { type Bridge, makeBridge, type ProviderOptions } from "./ProviderOptions.ts"
 import { inertToolkit, type ObjectSchema, schemaOf } from "./RequestParts.ts"
@@ -263,7 +263,7 @@ export const fromModels = (models: Models, options: ProviderOptions): Provider =
       ...bridge.origin(request),
       message: `Provider "${options.name}" has no model for ${what}.`
     })
-  return {
+  return discreet({
     name: options.name,
     capabilities: (model) => ({
       ...defaults,
@@ -277,5 +277,5 @@ export const fromModels = (models: Models, options: ProviderOptions): Provider =
       embeddingModel === undefined
         ? Effect.fail(missing(request, "embeddings"))
         : embed(bridge, embeddingModel, request)
-  }
+  })
 }
