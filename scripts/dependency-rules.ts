@@ -61,11 +61,13 @@ const packageRules: Record<string, ReadonlyArray<string>> = {
   core: [],
   providers: ["core"],
   testing: ["core"],
+  alerts: ["core"],
+  mlflow: ["core"],
   embedder: ["core"],
   stores: ["core"],
   prices: ["core"],
   tokenizers: ["core"],
-  gateway: ["core", "providers", "stores", "prices", "tokenizers", "testing", "dashboard"],
+  gateway: ["core", "providers", "stores", "prices", "tokenizers", "embedder", "testing", "dashboard"],
   cli: ["core", "providers", "stores", "prices", "tokenizers", "testing", "gateway"],
   dashboard: []
 }

@@ -1,10 +1,14 @@
 /** From a method and a path to a handler, through the caller's permissions and limits. */
-import * as Effect from "effect/Effect"
+import { Event, Events, Money } from "@breakwater/core"
 import * as Duration from "effect/Duration"
-import { requireScope } from "../auth/Permissions.ts"
+import * as Effect from "effect/Effect"
+import { type Principal, requireScope } from "../auth/Permissions.ts"
+import { CurrentCaller } from "../config/build/Caller.ts"
+import { isPriced } from "../config/build/Money.ts"
+import { CurrentMeter } from "../config/build/Tiers.ts"
 import type { HandlerError } from "../handlers/Answering.ts"
 import type { Exchange } from "../internal/Exchange.ts"
-import { type Problem, problem } from "../internal/Problem.ts"
+import { isProblem, type Problem, problem } from "../internal/Problem.ts"
 import type { Route } from "./Routes.ts"
 
 interface Found {
@@ -37,22 +41,55 @@ const tooMany = (retryAfter: Duration.Duration | undefined): Problem => {
   return problem("rate-limited", "You have sent too many requests; try again later.", hint)
 }
 
-const limit = (exchange: Exchange): Effect.Effect<void, HandlerError> => {
-  const { engine, principal } = exchange
-  if (engine.limiter === undefined || principal === undefined) return Effect.void
-  const plan =
-    principal.tier !== undefined && engine.config.tiers?.[principal.tier] !== undefined ? principal.tier : undefined
-  return engine.limiter.consume(principal.id, plan === undefined ? 1 : { plan }).pipe(
-    Effect.tap((decision) =>
-      Effect.sync(() =>
-        exchange.set({
-          "x-ratelimit-limit-requests": String(decision.limit),
-          "x-ratelimit-remaining-requests": String(Math.floor(decision.remaining))
-        })
-      )
-    ),
+/** Counts the request against the windows of its key. */
+const limit = (exchange: Exchange, principal: Principal): Effect.Effect<void, HandlerError> =>
+  exchange.engine.tiers.take(principal).pipe(
+    Effect.map((decision) => {
+      if (decision === undefined) return
+      exchange.set({
+        "x-ratelimit-limit-requests": String(decision.limit),
+        "x-ratelimit-remaining-requests": String(Math.floor(decision.remaining))
+      })
+    }),
     Effect.catchTag("RateLimitError", ({ retryAfter }) => Effect.fail(tooMany(retryAfter)))
   )
+
+const noPrices = problem("invalid-request", "The header x-breakwater-budget needs prices, and none are configured.", {
+  param: "x-breakwater-budget"
+})
+const noAmount = problem(
+  "invalid-request",
+  "The header x-breakwater-budget must be an amount of dollars such as 0.05.",
+  {
+    param: "x-breakwater-budget"
+  }
+)
+
+/** The most that the request may cost, by its header. */
+const atMostOf = (exchange: Exchange): Money.NanoDollars | undefined | Problem => {
+  const given = exchange.header("x-breakwater-budget")
+  if (given === undefined) return undefined
+  const amount = /^\$?\d{1,9}(?:\.\d{1,9})?$/.test(given) ? Money.parse(given) : undefined
+  if (amount === undefined || amount <= 0n) return noAmount
+  return isPriced(exchange.engine.config) ? amount : noPrices
+}
+
+/** Runs a handler with its caller in the context, and its tokens counted where the tier counts them. */
+const asCaller = (
+  exchange: Exchange,
+  principal: Principal,
+  handler: Route["handler"]
+): Effect.Effect<void, HandlerError> => {
+  const atMost = atMostOf(exchange)
+  if (isProblem(atMost)) return Effect.fail(atMost)
+  const { tiers } = exchange.engine
+  const caller = { tier: tiers.of(principal), atMost }
+  const meter = tiers.meter(principal, (headers) => exchange.set(headers))
+  const { promptHash } = exchange.engine
+  const called = Effect.provideService(handler(exchange), CurrentCaller, caller)
+  const run = promptHash === undefined ? called : Effect.provideService(called, Event.PromptHash, promptHash)
+  if (meter === undefined) return run
+  return run.pipe(Effect.provideService(CurrentMeter, meter), Events.listen(meter.note), Effect.ensuring(meter.settle))
 }
 
 /** Answers a request, or fails with what is wrong with it. */
@@ -73,6 +110,8 @@ export const dispatch =
         exchange.principal = principal
         const denied = requireScope(principal, scope)
         if (denied !== undefined) return Effect.fail(denied)
-        return route.limited ? Effect.andThen(limit(exchange), route.handler(exchange)) : route.handler(exchange)
+        return route.limited
+          ? Effect.andThen(limit(exchange, principal), asCaller(exchange, principal, route.handler))
+          : route.handler(exchange)
       })
     })

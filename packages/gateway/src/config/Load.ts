@@ -46,6 +46,11 @@ const decodeShape = decoding(GatewayConfig)
 /** Checks the content of a file of keys. */
 export const decodeKeys = decoding(KeysFile)
 
+const hasBudgets = ({ budgets, prices, tiers }: GatewayConfig): boolean =>
+  budgets !== undefined ||
+  prices !== undefined ||
+  Object.values(tiers ?? {}).some((tier) => !("length" in tier) && tier.budgets !== undefined)
+
 /** What the Schema cannot say: names that must be known. */
 const references = (config: GatewayConfig): ReadonlyArray<string> => {
   const issues: Array<string> = []
@@ -77,6 +82,32 @@ const references = (config: GatewayConfig): ReadonlyArray<string> => {
   }
   tier("defaultTier", config.defaultTier)
   config.auth?.keys?.forEach((key, i) => tier(`auth.keys[${i}].tier`, key.tier))
+  for (const [name, each] of Object.entries(config.tiers ?? {})) {
+    if (!("length" in each) && Object.keys(each).length === 0) {
+      issues.push(`tiers.${name}: it bounds nothing; it may have requests, tokens and budgets`)
+    }
+  }
+  if (config.ledger !== undefined && "postgres" in config.ledger && config.stores?.postgres === undefined) {
+    issues.push("ledger.postgres: stores.postgres is missing")
+  }
+  if (config.budgetPolicy !== undefined && !hasBudgets(config)) {
+    issues.push("budgetPolicy: there are no budgets")
+  }
+  config.budgets?.forEach((budget, i) => {
+    if (budget.limit === undefined && budget.soft === undefined) {
+      issues.push(`budgets[${i}].limit: a limit, a soft limit, or both must be there`)
+    }
+  })
+  const { ask } = config.ready ?? {}
+  if (
+    ask !== undefined &&
+    config.routes?.[ask] === undefined &&
+    config.aliases?.[ask] === undefined &&
+    ask !== "auto"
+  ) {
+    const listed = Object.values(config.providers).some(({ models }) => models?.includes(ask) === true)
+    if (!listed) target("ready.ask", ask)
+  }
   const jwt = config.auth?.jwt
   if (jwt !== undefined) {
     if ((jwt.jwksUrl === undefined) === (jwt.secret === undefined)) {
@@ -106,6 +137,13 @@ const readJson = (file: string): Effect.Effect<unknown, ConfigurationError> =>
 const loadKeys = (file: string): Effect.Effect<ReadonlyArray<StoredKey>, ConfigurationError> =>
   Effect.flatMap(readJson(file), (json) => Effect.map(decodeKeys(json, file), ({ keys }) => keys))
 
+/** Files that are named relative to the configuration. */
+const withFiles = (config: GatewayConfig, directory: string): GatewayConfig => {
+  const { ledger } = config
+  if (ledger === undefined || !("file" in ledger) || ledger.file === ":memory:") return config
+  return { ...config, ledger: { file: resolve(directory, ledger.file) } }
+}
+
 const withKeys = (config: GatewayConfig, directory: string): Effect.Effect<GatewayConfig, ConfigurationError> => {
   const auth: AuthConfig | undefined = config.auth
   if (auth?.keysFile === undefined) return Effect.succeed(config)
@@ -119,6 +157,7 @@ const withKeys = (config: GatewayConfig, directory: string): Effect.Effect<Gatew
 export const loadFile = (file: string): Effect.Effect<GatewayConfig, ConfigurationError> =>
   readJson(file).pipe(
     Effect.flatMap(decode),
+    Effect.map((config) => withFiles(config, dirname(resolve(file)))),
     Effect.flatMap((config) => withKeys(config, dirname(resolve(file)))),
     Effect.flatMap(decode)
   )

@@ -1,16 +1,19 @@
 /**
  * Engines that replace each other without dropping a request: each answers the requests it has begun, and is closed
- * after the last of them. A configuration that cannot be built changes nothing.
+ * after the last of them. Parts that a new configuration does not change go over with all they know. A configuration that
+ * cannot be built changes nothing.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import { watch } from "node:fs"
 import { basename, dirname, resolve } from "node:path"
 import type { EngineSource } from "../Server.ts"
 import { build, type Engine } from "./Build.ts"
+import { type Kept, make as makeKept } from "./build/Kept.ts"
 import type { ConfigurationError } from "./Load.ts"
 import type { GatewayConfig } from "./Schema.ts"
 
@@ -33,15 +36,15 @@ const carryOver = (from: Engine, to: Engine): Effect.Effect<void> =>
     from.breakers,
     ([route, breaker]) => {
       const next = to.breakers.get(route)
-      return next === undefined ? Effect.void : Effect.flatMap(breaker.save, next.restore)
+      return next === undefined || next === breaker ? Effect.void : Effect.flatMap(breaker.save, next.restore)
     },
     { discard: true }
   )
 
-const open = (config: GatewayConfig): Effect.Effect<Slot, ConfigurationError> =>
+const open = (config: GatewayConfig, kept: Kept): Effect.Effect<Slot, ConfigurationError> =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
-    const engine = yield* build(config).pipe(
+    const engine = yield* build(config, kept).pipe(
       Scope.provide(scope),
       Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
     )
@@ -53,7 +56,9 @@ export const make = (config: GatewayConfig): Effect.Effect<Engines, Configuratio
   Effect.gen(function* () {
     const slots = new Map<Engine, Slot>()
     const run = yield* FiberSet.makeRuntime()
-    let current = yield* open(config)
+    const kept = makeKept()
+    const turns = yield* Semaphore.make(1)
+    let current = yield* open(config, kept)
     slots.set(current.engine, current)
     yield* Effect.addFinalizer((exit) =>
       Effect.forEach([...slots.values()], (slot) => Scope.close(slot.scope, exit), { discard: true })
@@ -77,7 +82,7 @@ export const make = (config: GatewayConfig): Effect.Effect<Engines, Configuratio
       replace: (next) =>
         Effect.uninterruptible(
           Effect.gen(function* () {
-            const slot = yield* open(next)
+            const slot = yield* open(next, kept)
             yield* carryOver(current.engine, slot.engine)
             const old = current
             slots.set(slot.engine, slot)
@@ -85,7 +90,7 @@ export const make = (config: GatewayConfig): Effect.Effect<Engines, Configuratio
             old.retired = true
             if (old.users === 0) close(old)
           })
-        )
+        ).pipe(turns.withPermits(1))
     }
   })
 

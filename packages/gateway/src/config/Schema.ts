@@ -1,239 +1,117 @@
 /**
- * The configuration of a gateway: one Schema, from which the check, the types and the published JSON schema come.
+ * The configuration of a gateway: one Schema, from which the check, the types, the published JSON schema and the tables
+ * of the manual come.
  *
  * The smallest one names a provider; everything else has a default.
  */
-import { LLMConfig } from "@breakwater/core"
 import { Catalog } from "@breakwater/providers"
-import * as Duration_ from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { defaults } from "./Defaults.ts"
+import { Auth, Tier } from "./schema/Access.ts"
+import { Dollars, Duration, flag, Name, opt, Secret, Text, whole } from "./schema/Basics.ts"
+import { BudgetLimit, BudgetPolicy, Ledger, Prices } from "./schema/Money.ts"
+import { Cache, Policy, Route, SemanticCache } from "./schema/Policies.ts"
 
-const Name = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][\w.-]{0,63}$/u))
-const Text = Schema.String.check(Schema.isMinLength(1))
-const whole = (min: number, max: number) => Schema.Int.check(Schema.isBetween({ minimum: min, maximum: max }))
-const between = (min: number, max: number) => Schema.Finite.check(Schema.isBetween({ minimum: min, maximum: max }))
-
-/** `500ms`, `30s`, `2m`, `1h`; a number is seconds. */
-const Duration = Schema.Union([
-  Schema.String.check(
-    Schema.makeFilter(
-      (text: string) => LLMConfig.parseDuration(text) !== undefined || "it must be a duration such as 500ms, 30s or 2m"
-    )
-  ),
-  between(0.001, 86_400)
-])
-
-/** A text, or the name of the environment variable that holds it. */
-const Secret = Schema.Union([Text, Schema.Struct({ env: Text })])
-export type Secret = typeof Secret.Type
+export {
+  type AuthConfig,
+  type JwtConfig,
+  KeysFile,
+  type Scope,
+  StoredKey,
+  type Tier,
+  type Windows
+} from "./schema/Access.ts"
+export { millisOf, type Secret } from "./schema/Basics.ts"
+export type { BudgetLimit, TierBudget } from "./schema/Money.ts"
+export type { Policy, Route } from "./schema/Policies.ts"
 
 const Provider = Schema.Struct({
-  type: Schema.Literals(Catalog.names as [Catalog.Name, ...Array<Catalog.Name>]),
-  baseUrl: Schema.optionalKey(Text),
-  apiKey: Schema.optionalKey(Schema.Union([Secret, Schema.Array(Secret)])),
-  /** Names that `/v1/models` lists and that may be asked for without the provider in front. */
-  models: Schema.optionalKey(Schema.Array(Text))
-})
-
-const Timeouts = Schema.Struct({
-  firstToken: Schema.optionalKey(Duration),
-  idle: Schema.optionalKey(Duration),
-  attempt: Schema.optionalKey(Duration),
-  total: Schema.optionalKey(Duration)
-})
-
-const Backoff = Schema.Struct({
-  base: Schema.optionalKey(Duration),
-  factor: Schema.optionalKey(between(1, 100)),
-  cap: Schema.optionalKey(Duration)
-})
-
-const Breaker = Schema.Struct({
-  window: Schema.optionalKey(Duration),
-  failureRate: Schema.optionalKey(between(0.001, 1)),
-  minimumCalls: Schema.optionalKey(whole(1, 1_000_000)),
-  openFor: Schema.optionalKey(Duration),
-  maxOpenFor: Schema.optionalKey(Duration),
-  probes: Schema.optionalKey(whole(1, 1_000))
-})
-
-const Quota = Schema.Struct({
-  rpm: Schema.optionalKey(whole(1, 1_000_000_000)),
-  tpm: Schema.optionalKey(whole(1, 1_000_000_000_000)),
-  maxWait: Schema.optionalKey(Duration)
-})
-
-const Bulkhead = Schema.Struct({
-  limit: Schema.optionalKey(whole(1, 1_000_000)),
-  maxQueue: Schema.optionalKey(whole(0, 1_000_000)),
-  maxWait: Schema.optionalKey(Duration)
-})
-
-const Off = Schema.Literal(false)
-
-const policyFields = {
-  retries: Schema.optionalKey(whole(0, 100)),
-  backoff: Schema.optionalKey(Backoff),
-  timeouts: Schema.optionalKey(Timeouts),
-  maxAttempts: Schema.optionalKey(whole(1, 1_000)),
-  streamPolicy: Schema.optionalKey(Schema.Literals(["fail", "continue", "buffer"])),
-  strict: Schema.optionalKey(Schema.Boolean),
-  breaker: Schema.optionalKey(Schema.Union([Off, Breaker])),
-  quota: Schema.optionalKey(Schema.Union([Off, Quota])),
-  bulkhead: Schema.optionalKey(Schema.Union([Off, Bulkhead]))
-}
-
-const Policy = Schema.Struct(policyFields)
-export type Policy = typeof Policy.Type
-
-const Target = Schema.Union([
-  Text,
-  Schema.Struct({ target: Text, weight: Schema.optionalKey(between(0.001, 1_000_000)) })
-])
-
-const Route = Schema.Struct({
-  targets: Schema.Array(Target).check(Schema.isMinLength(1)),
-  /** `priority`: as listed. `weighted`: the first by chance, the rest as listed. */
-  order: Schema.optionalKey(Schema.Literals(["priority", "weighted"])),
-  ...policyFields
-})
-export type Route = typeof Route.Type
-
-const Window = Schema.Struct({ limit: whole(1, 1_000_000_000), window: Duration })
-const Scope = Schema.Literals(["chat", "embeddings", "models", "metrics", "admin"])
-export type Scope = typeof Scope.Type
-
-const Grants = {
-  tenant: Schema.optionalKey(Text),
-  user: Schema.optionalKey(Text),
-  project: Schema.optionalKey(Text),
-  tier: Schema.optionalKey(Text),
-  scopes: Schema.optionalKey(Schema.Array(Scope)),
-  /** Models, aliases and routes that may be asked for; a `*` at the end stands for anything. Default: all. */
-  models: Schema.optionalKey(Schema.Array(Text))
-}
-
-/** A key as it is kept: its SHA-256 in hexadecimal, never the key. */
-export const StoredKey = Schema.Struct({
-  id: Name,
-  hash: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/u)),
-  /** When it ends, as a date of ISO 8601. */
-  expires: Schema.optionalKey(
-    Schema.String.check(Schema.makeFilter((text: string) => !Number.isNaN(Date.parse(text)) || "it must be a date"))
-  ),
-  revoked: Schema.optionalKey(Schema.Boolean),
-  created: Schema.optionalKey(Schema.String),
-  ...Grants
-})
-export type StoredKey = typeof StoredKey.Type
-
-/** The file that `breakwater keys` writes. */
-export const KeysFile = Schema.Struct({ keys: Schema.Array(StoredKey) })
-
-const Algorithm = Schema.Literals(["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"])
-
-const Jwt = Schema.Struct({
-  algorithms: Schema.Array(Algorithm).check(Schema.isMinLength(1)),
-  jwksUrl: Schema.optionalKey(Text),
-  secret: Schema.optionalKey(Secret),
-  issuer: Schema.optionalKey(Text),
-  audience: Schema.optionalKey(Text),
-  clockSkew: Schema.optionalKey(Duration),
-  /** Names of claims. */
-  claims: Schema.optionalKey(
-    Schema.Struct({
-      tenant: Schema.optionalKey(Text),
-      user: Schema.optionalKey(Text),
-      tier: Schema.optionalKey(Text),
-      scopes: Schema.optionalKey(Text)
-    })
+  type: Schema.Literals(Catalog.names as [Catalog.Name, ...Array<Catalog.Name>]).annotate({
+    description: "Whose wire it speaks"
+  }),
+  baseUrl: opt(Text, "Where it is; without it the provider's own address"),
+  apiKey: opt(Schema.Union([Secret, Schema.Array(Secret)]), "One, or several that take turns"),
+  models: opt(
+    Schema.Array(Text),
+    "Names that `/v1/models` lists and that may be asked for without the provider in front"
   )
 })
-export type JwtConfig = typeof Jwt.Type
-
-const Auth = Schema.Struct({
-  keys: Schema.optionalKey(Schema.Array(StoredKey)),
-  /** A file of keys, relative to the configuration. It is read again with the configuration. */
-  keysFile: Schema.optionalKey(Text),
-  jwt: Schema.optionalKey(Jwt)
-})
-export type AuthConfig = typeof Auth.Type
 
 const Limits = Schema.Struct({
-  /** Bytes of a body. */
-  bodyBytes: Schema.optionalKey(whole(1_024, 1_073_741_824)),
-  /** Bytes of all headers of a request. */
-  headerBytes: Schema.optionalKey(whole(1_024, 1_048_576)),
-  /** How deep a body may be nested. */
-  depth: Schema.optionalKey(whole(4, 1_000)),
-  /** Requests under way; more are turned away with 503. */
-  concurrency: Schema.optionalKey(whole(1, 1_000_000)),
-  connections: Schema.optionalKey(whole(1, 1_000_000)),
-  /** Until headers and body have arrived. */
-  requestTimeout: Schema.optionalKey(Duration),
-  /** How long a client may take to read what waits for it. */
-  writeTimeout: Schema.optionalKey(Duration),
-  keepAlive: Schema.optionalKey(Duration),
-  /** How long a shutdown waits for the requests under way. */
-  shutdown: Schema.optionalKey(Duration)
+  bodyBytes: opt(whole(1_024, 1_073_741_824), "Bytes of a body", defaults.bodyBytes),
+  headerBytes: opt(whole(1_024, 1_048_576), "Bytes of all headers of a request", defaults.headerBytes),
+  depth: opt(whole(4, 1_000), "How deep a body may be nested", defaults.depth),
+  concurrency: opt(whole(1, 1_000_000), "Requests under way; more are turned away with 503", defaults.concurrency),
+  connections: opt(whole(1, 1_000_000), "Connections of clients", defaults.connections),
+  requestTimeout: opt(Duration, "Until headers and body have arrived", defaults.requestTimeout),
+  writeTimeout: opt(Duration, "How long a client may take to read what waits for it", defaults.writeTimeout),
+  keepAlive: opt(Duration, "How long an idle connection is kept", defaults.keepAlive),
+  shutdown: opt(Duration, "How long a shutdown waits for requests under way", defaults.shutdown)
 })
 
-/** Dollars for a million tokens. */
-const Price = Schema.Struct({ input: Text, output: Text, cachedInput: Schema.optionalKey(Text) })
+const Ready = Schema.Struct({
+  ask: opt(Text, "A model, alias or route that is asked a question of four tokens"),
+  every: opt(Duration, "How long its answer is believed", defaults.askEvery),
+  timeout: opt(Duration, "How long it may take", defaults.askTimeout),
+  budget: opt(Dollars, "Dollars a day for these questions, with `prices`", defaults.askBudget)
+})
 
-const BudgetLimit = Schema.Struct({
-  scope: Schema.Literals(["global", "tenant", "user", "project", "key", "tag"]),
-  period: Schema.Literals(["hour", "day", "week", "month"]),
-  /** Dollars. */
-  limit: Text
+const Stores = Schema.Struct({
+  redis: opt(Secret, "A URL: limits, quotas, circuits and cache"),
+  postgres: opt(Secret, "A URL: budgets, and the ledger if it says so"),
+  prefix: opt(Text, "Of keys in Redis", "breakwater")
+})
+
+const Log = Schema.Struct({
+  requests: opt(flag, "A line of JSON on stderr for every request", false),
+  promptHash: opt(
+    Schema.Union([flag, Schema.Struct({ secret: Secret.annotate({ description: "A key for the hash" }) })]),
+    "Lines and events carry a hash of the prompt, made with a secret if there is one",
+    false
+  )
 })
 
 /** The configuration as it is written. */
 export const GatewayConfig = Schema.Struct({
   $schema: Schema.optionalKey(Schema.String),
-  providers: Schema.Record(Name, Provider),
-  /** Other names of targets: `{ "fast": "p/small-model" }`. */
-  aliases: Schema.optionalKey(Schema.Record(Text, Text)),
-  routes: Schema.optionalKey(Schema.Record(Name, Route)),
-  /** What `auto` stands for: a route, an alias or a target. Default: the first route. */
-  defaultRoute: Schema.optionalKey(Text),
-  /** Policies of everything that does not set its own. */
-  defaults: Schema.optionalKey(Policy),
-  cache: Schema.optionalKey(
-    Schema.Struct({ ttl: Schema.optionalKey(Duration), maxBytes: Schema.optionalKey(whole(1, 1_099_511_627_776)) })
-  ),
-  /** Answers say what they cost. Prices are the published ones; `overrides` go before them. */
-  prices: Schema.optionalKey(
+  providers: Schema.Record(Name, Provider).annotate({ description: "Who can be asked, by a name of your own" }),
+  aliases: opt(Schema.Record(Text, Text), "Other names of targets or routes"),
+  routes: opt(Schema.Record(Name, Route), "Targets under one name, with the fields of `defaults`"),
+  defaultRoute: opt(Text, "What `auto` stands for: a route, an alias or a target; without it the first route"),
+  defaults: opt(Policy, "Policies of everything that does not set its own"),
+  cache: opt(Cache, "Answers to requests with a temperature of 0 or a seed"),
+  semanticCache: opt(SemanticCache, "Answers to questions that mean the same"),
+  prices: opt(Prices, "Answers say what they cost; published prices, and those given here"),
+  budgets: opt(Schema.Array(BudgetLimit).check(Schema.isMinLength(1)), "What may be spent"),
+  budgetPolicy: opt(BudgetPolicy, "How budgets deal with what is not known"),
+  ledger: opt(Ledger, "Every attempt is written down, for `/admin/usage` and `breakwater report`"),
+  stores: opt(Stores, "What several gateways share"),
+  auth: opt(Auth, "Who may ask; without it everybody"),
+  tiers: opt(Schema.Record(Name, Tier), "Limits of each key of a tier"),
+  defaultTier: opt(Text, "Of keys that name none; without it the first"),
+  ready: opt(Ready, "What `/ready` looks at beside providers and stores"),
+  log: opt(Log, "What is written of requests"),
+  cors: opt(Schema.Struct({ origins: Schema.Array(Text) }), "Pages that may ask; `*` for all"),
+  tls: opt(Schema.Struct({ cert: Text, key: Text }), "Files, in PEM; without it plain HTTP"),
+  limits: opt(Limits, "Of the server itself"),
+  http: opt(
     Schema.Struct({
-      overrides: Schema.optionalKey(Schema.Record(Text, Price)),
-      free: Schema.optionalKey(Schema.Array(Text))
-    })
-  ),
-  budgets: Schema.optionalKey(Schema.Array(BudgetLimit).check(Schema.isMinLength(1))),
-  /** What several gateways share: limits, circuits, quotas and the cache on Redis, budgets on PostgreSQL. */
-  stores: Schema.optionalKey(
-    Schema.Struct({
-      redis: Schema.optionalKey(Secret),
-      postgres: Schema.optionalKey(Secret),
-      prefix: Schema.optionalKey(Text)
-    })
-  ),
-  auth: Schema.optionalKey(Auth),
-  tiers: Schema.optionalKey(Schema.Record(Name, Schema.Array(Window).check(Schema.isMinLength(1)))),
-  defaultTier: Schema.optionalKey(Text),
-  cors: Schema.optionalKey(Schema.Struct({ origins: Schema.Array(Text) })),
-  tls: Schema.optionalKey(Schema.Struct({ cert: Text, key: Text })),
-  limits: Schema.optionalKey(Limits),
-  http: Schema.optionalKey(
-    Schema.Struct({ connections: Schema.optionalKey(whole(1, 65_536)), connectTimeout: Schema.optionalKey(Duration) })
+      connections: opt(whole(1, 65_536), "Connections to each provider", defaults.hostConnections),
+      connectTimeout: opt(Duration, "How long connecting may take", defaults.connectTimeout)
+    }),
+    "To providers"
   )
 })
 export type GatewayConfig = typeof GatewayConfig.Type
 
-/** Milliseconds of a duration that was checked. */
-export const millisOf = (value: string | number): number => {
-  if (typeof value === "number") return value * 1_000
-  return Duration_.toMillis(LLMConfig.parseDuration(value) ?? Duration_.zero)
+/** An object may hold nothing that is not named: what the check says, and JSON schema does not by itself. */
+const closed = (node: unknown): unknown => {
+  if (Array.isArray(node)) return node.map(closed)
+  if (typeof node !== "object" || node === null) return node
+  const copy: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(node)) copy[key] = closed(value)
+  if ("properties" in copy) copy["additionalProperties"] = false
+  return copy
 }
 
 /** The JSON schema of a configuration, for editors. */
@@ -242,7 +120,7 @@ export const jsonSchema = (): object => {
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "Configuration of a Breakwater gateway",
-    ...schema,
-    ...(Object.keys(definitions).length === 0 ? {} : { $defs: definitions })
+    ...(closed(schema) as object),
+    ...(Object.keys(definitions).length === 0 ? {} : { $defs: closed(definitions) })
   }
 }

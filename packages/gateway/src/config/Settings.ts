@@ -1,17 +1,6 @@
 /** The server's own limits, with their defaults in one place. */
+import { defaults } from "./Defaults.ts"
 import { type GatewayConfig, millisOf } from "./Schema.ts"
-
-const defaults = {
-  bodyBytes: 20 * 1024 * 1024,
-  headerBytes: 16 * 1024,
-  depth: 64,
-  concurrency: 1_000,
-  connections: 10_000,
-  requestTimeout: "60s",
-  writeTimeout: "60s",
-  keepAlive: "65s",
-  shutdown: "30s"
-} as const
 
 export interface Settings {
   readonly bodyBytes: number

@@ -21,7 +21,7 @@ export const masked = (value: unknown, name = ""): unknown => {
       ])
     )
   }
-  return secretNames.has(name) ? "***" : value
+  return secretNames.has(name) && typeof value === "string" ? "***" : value
 }
 
 const breakersOf = (engine: Engine) =>

@@ -55,7 +55,8 @@ describe("a configuration", () => {
     }
     assert.includeMembers(Object.keys(schema.properties), ["providers", "routes", "aliases", "auth", "limits", "tiers"])
     assert.deepStrictEqual(schema.required, ["providers"])
-    assert.include(JSON.stringify(schema), '"streamPolicy":{"type":"string","enum":["fail","continue","buffer"]}')
+    assert.include(JSON.stringify(schema), '"streamPolicy":{"type":"string","enum":["fail","continue","buffer"],')
+    assert.strictEqual(schema.additionalProperties, false)
   })
 
   it.effect("comes from the environment", () =>
