@@ -38,6 +38,8 @@ export interface CallAnswer {
   readonly target?: string | undefined
   readonly cached?: Cached | undefined
   readonly usage?: Usage | undefined
+  /** What a cached or shared answer had cost when it was made. */
+  readonly savedNanos?: bigint | undefined
 }
 
 /** How a call ended. */

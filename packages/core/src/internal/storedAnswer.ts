@@ -4,7 +4,7 @@
  * Kept is what the model said. Who asked, the attempts and the provider's rate limits of that moment are not.
  */
 import type { Cached } from "../domain/Cache.ts"
-import type { CompletePart, LLMResponse, LLMStreamPart } from "../domain/Call.ts"
+import type { CallCost, CompletePart, LLMResponse, LLMStreamPart } from "../domain/Call.ts"
 import type { ContentPart, FinishReason, StreamPart, Turn } from "../domain/Response.ts"
 import type { Usage } from "../domain/Usage.ts"
 import { fold, unfold } from "./answerParts.ts"
@@ -17,17 +17,32 @@ export type StoredAnswer =
 /** An answer that was cut by a filter, or paused, is not one to be given again. */
 const lasting = new Set<FinishReason>(["stop", "length", "tool-calls"])
 
+/** What is to be kept, and what it cost. */
+export interface Made {
+  readonly answer: StoredAnswer
+  readonly costNanos: bigint | undefined
+}
+
+/** What an answer cost, with the attempts that failed before it; `undefined` where none of them has a price. */
+const known = (cost: CallCost | undefined): bigint | undefined =>
+  cost === undefined || (cost.nanoDollars === 0n && cost.unknownAttempts > 0) ? undefined : cost.nanoDollars
+
+/** An amount as an entry keeps it: JSON has no whole numbers of any size. `undefined` for a text that is none. */
+export const amountOf = (text: string | undefined): bigint | undefined =>
+  text !== undefined && /^\d{1,40}$/.test(text) ? BigInt(text) : undefined
+
 /** What is to be kept of a response of the target that was asked; `undefined` for nothing. */
-export const ofResponse = (response: LLMResponse, target: string): StoredAnswer | undefined => {
+export const ofResponse = (response: LLMResponse, target: string): Made | undefined => {
   if (response.cached !== undefined || response.target !== target || !lasting.has(response.finishReason)) {
     return undefined
   }
-  const { attempts: _a, cached: _c, cost: _p, limits: _l, requestId: _r, target: _t, text: _x, ...turn } = response
-  return { kind: "turn", turn }
+  const { attempts: _a, cached: _c, cost, limits: _l, requestId: _r, target: _t, text: _x, ...rest } = response
+  const { remainingNanos: _n, savedNanos: _s, softLimits: _f, ...turn } = rest
+  return { answer: { kind: "turn", turn }, costNanos: known(cost) }
 }
 
 /** The same of the parts of a stream that has come to its `finish`. */
-export const ofParts = (parts: Iterable<LLMStreamPart>, target: string): StoredAnswer | undefined => {
+export const ofParts = (parts: Iterable<LLMStreamPart>, target: string): Made | undefined => {
   const kept: Array<StreamPart> = []
   for (const part of parts) {
     switch (part.type) {
@@ -41,9 +56,10 @@ export const ofParts = (parts: Iterable<LLMStreamPart>, target: string): StoredA
       }
       case "finish": {
         if (part.cached !== undefined || part.target !== target || !lasting.has(part.reason)) return undefined
-        const { attempts: _a, cost: _p, requestId: _r, target: _t, ...finish } = part
+        const { attempts: _a, cost, requestId: _r, target: _t, ...rest } = part
+        const { cached: _c, remainingNanos: _n, savedNanos: _s, softLimits: _f, ...finish } = rest
         kept.push(finish)
-        return { kind: "stream", parts: kept }
+        return { answer: { kind: "stream", parts: kept }, costNanos: known(cost) }
       }
       default:
         kept.push(part)
@@ -114,25 +130,37 @@ export interface Provenance {
   readonly requestId: string
   readonly target: string
   readonly cached: Cached
+  readonly savedNanos: bigint | undefined
 }
 
+/** What an answer says of its way when no attempt of this call has made it. */
+const wayOf = ({ cached, requestId, savedNanos, target }: Provenance) => ({
+  requestId,
+  target,
+  attempts: [],
+  cached,
+  ...(savedNanos === undefined ? undefined : { savedNanos })
+})
+
 /** A kept answer as a response. No attempt was made for it. */
-export const toResponse = (answer: StoredAnswer, { cached, requestId, target }: Provenance): LLMResponse => {
+export const toResponse = (answer: StoredAnswer, provenance: Provenance): LLMResponse => {
   const turn = answer.kind === "turn" ? answer.turn : fold(answer.parts)
   let text = ""
   for (const part of turn.content) if (part.type === "text") text += part.text
-  return { ...turn, text, requestId, target, attempts: [], cached }
+  return { ...turn, text, ...wayOf(provenance) }
 }
 
 /** A kept answer as the parts of a stream, the target first. */
 export const toParts = (
   answer: StoredAnswer,
-  { cached, requestId, target }: Provenance
+  provenance: Provenance
 ): readonly [LLMStreamPart, ...Array<LLMStreamPart>] => {
   const parts = answer.kind === "stream" ? answer.parts : unfold(answer.turn)
-  const out: [LLMStreamPart, ...Array<LLMStreamPart>] = [{ type: "target", target, attempt: 0, continues: false }]
+  const out: [LLMStreamPart, ...Array<LLMStreamPart>] = [
+    { type: "target", target: provenance.target, attempt: 0, continues: false }
+  ]
   for (const part of parts) {
-    out.push(part.type === "finish" ? { ...part, requestId, target, attempts: [], cached } : part)
+    out.push(part.type === "finish" ? { ...part, ...wayOf(provenance) } : part)
   }
   return out
 }
@@ -144,18 +172,21 @@ export const usageOf = (answer: StoredAnswer): Usage => {
   return last?.type === "finish" ? last.usage : { inputTokens: 0, outputTokens: 0 }
 }
 
+/** What stays of the one whose call it was: not what it costs him, nor what is left to him. */
+const shared = <A extends LLMResponse | CompletePart>(answer: A, requestId: string) => {
+  const { cost, remainingNanos: _n, savedNanos, softLimits: _f, ...rest } = answer
+  const saved = savedNanos ?? known(cost)
+  return {
+    ...rest,
+    requestId,
+    attempts: [],
+    cached: answer.cached ?? ({ source: "in-flight", ageMs: 0 } as const),
+    ...(saved === undefined ? undefined : { savedNanos: saved })
+  }
+}
+
 /** Another caller's answer as this caller's own: no attempt was made for it. */
-export const sharedResponse = ({ cost: _, ...response }: LLMResponse, requestId: string): LLMResponse => ({
-  ...response,
-  requestId,
-  attempts: [],
-  cached: response.cached ?? { source: "in-flight", ageMs: 0 }
-})
+export const sharedResponse = (response: LLMResponse, requestId: string): LLMResponse => shared(response, requestId)
 
 /** {@link sharedResponse} for the end of a stream. */
-export const sharedFinish = ({ cost: _, ...part }: CompletePart, requestId: string): CompletePart => ({
-  ...part,
-  requestId,
-  attempts: [],
-  cached: part.cached ?? { source: "in-flight", ageMs: 0 }
-})
+export const sharedFinish = (part: CompletePart, requestId: string): CompletePart => shared(part, requestId)

@@ -24,10 +24,13 @@ const start = ({ options }: Run): void =>
     ...(options.promptHash === undefined ? undefined : { promptHash: options.promptHash })
   })
 
+/** By the answer's own word, or by the prices of now where it was kept without one. */
 const savedBy = (run: Run, answer: CallAnswer | undefined): bigint | undefined =>
-  answer?.cached === undefined || answer.usage === undefined || answer.target === undefined
-    ? undefined
-    : run.savedBy(answer.target, answer.usage)
+  answer?.savedNanos !== undefined
+    ? answer.savedNanos
+    : answer?.cached === undefined || answer.usage === undefined || answer.target === undefined
+      ? undefined
+      : run.savedBy(answer.target, answer.usage)
 
 const end = (run: Run, exit: Exit.Exit<unknown, LLMError>, answer: CallAnswer | undefined): void => {
   const error = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined

@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { Admit, AttemptCall, AttemptOutcome, Settle } from "../domain/Attempt.ts"
-import type { AttemptRecord, CallCost } from "../domain/Call.ts"
+import type { AttemptRecord, BudgetStanding, CallCost } from "../domain/Call.ts"
 import type { CallContext } from "../domain/CallContext.ts"
 import type { PricingService } from "../domain/Price.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "../domain/Request.ts"
@@ -144,6 +144,8 @@ export class Run {
   readonly startedAt: number
   readonly deadlineMs: number
   readonly records: Array<AttemptRecord> = []
+  /** How the budgets of the call would stand, for an answer that leaves before it is settled. */
+  standing: ((attempts: ReadonlyArray<AttemptRecord>) => BudgetStanding | undefined) | undefined
   /** Attempts repeated at the same target, moved to another one, and made beside a slow one. */
   retries = 0
   failovers = 0

@@ -426,7 +426,8 @@ class StreamRun {
     this.finished = true
     const complete: CompletePart = {
       ...part,
-      ...run.provenance(open.active.target)
+      ...run.provenance(open.active.target),
+      ...run.standing?.(run.records)
     }
     out.push(complete)
     run.options.settings.dynamic?.learn(

@@ -52,7 +52,9 @@ import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type { CacheAround } from "../domain/Cache.ts"
+import { Pricing } from "../domain/Price.ts"
 import type { StoreError } from "../errors/LLMError.ts"
 import { CacheStore, type CacheStoreService, makeMemory, type MemoryOptions } from "../store/CacheStore.ts"
 import { Engine } from "./ResponseCache/Engine.ts"
@@ -86,7 +88,7 @@ export interface Stats {
   readonly evicted: number | undefined
   readonly savedInputTokens: number
   readonly savedOutputTokens: number
-  /** By the option `price`; 0 without it. */
+  /** What the answers had cost when they were made, as far as that is known. */
   readonly savedNanoDollars: bigint
 }
 
@@ -130,7 +132,10 @@ const serviceOf = (engine: Engine, store: CacheStoreService): ResponseCacheServi
 
 const over = (store: CacheStoreService, options: Options): Effect.Effect<ResponseCacheService, Config.ConfigError> =>
   Effect.flatMap(resolve(options), (resolved) =>
-    Effect.map(Clock.Clock, (clock) => serviceOf(new Engine(store, resolved, clock), store))
+    Effect.gen(function* () {
+      const pricing = Option.getOrUndefined(yield* Effect.serviceOption(Pricing))
+      return serviceOf(new Engine(store, resolved, yield* Clock.Clock, pricing?.prices), store)
+    })
   )
 
 /** A cache over the {@link CacheStore} in the context. Fails with a `ConfigError` naming the first wrong option. */

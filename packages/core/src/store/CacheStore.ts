@@ -29,6 +29,8 @@ export const CacheEntry = Schema.Struct({
   target: Schema.String,
   /** The answer's JSON in UTF-8. */
   bytes: Schema.Int,
+  /** What the answer had cost when it was made, in whole nano-dollars, as a decimal text. Older entries have none. */
+  costNanos: Schema.optionalKey(Schema.String),
   answer: Schema.Union([
     Schema.Struct({ kind: Schema.tag("turn"), turn: Turn }),
     Schema.Struct({ kind: Schema.tag("stream"), parts: Schema.Array(StreamPart) })

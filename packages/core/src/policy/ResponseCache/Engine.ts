@@ -10,17 +10,20 @@ import type { CacheAround, CacheCall, Cached } from "../../domain/Cache.ts"
 import type { LLMResponse, LLMStreamPart } from "../../domain/Call.ts"
 import type { CacheMiss, CacheStoreFailed, PolicyEvent } from "../../domain/Event.ts"
 import type { Usage } from "../../domain/Usage.ts"
-import type { LLMError } from "../../errors/LLMError.ts"
+import type { PricingService } from "../../domain/Price.ts"
+import { type LLMError, StoreError } from "../../errors/LLMError.ts"
 import { asks } from "../../internal/cacheable.ts"
 import { controlsOf, type Controls } from "../../internal/cacheControls.ts"
 import { exactKey } from "../../internal/cacheKey.ts"
 import { emit } from "../../internal/emit.ts"
+import { rejection } from "../../internal/rejection.ts"
 import { Flights } from "../../internal/flights.ts"
 import { type Chunk, SharedStreams } from "../../internal/sharedStreams.ts"
+import { StoreWatch } from "../../internal/storeWatch.ts"
 import * as Stored from "../../internal/storedAnswer.ts"
 import { monotonicMs } from "../../internal/time.ts"
 import { timeLimit } from "../../internal/timeLimit.ts"
-import { type CacheEntry, type CacheKey, type CacheStoreService, format } from "../../store/CacheStore.ts"
+import { type CacheEntry, type CacheKey, type CacheStoreService, type Found, format } from "../../store/CacheStore.ts"
 import { isOwn, lateBy, ownerOf, readEntry } from "./Judgement.ts"
 import type { Resolved } from "./Options.ts"
 
@@ -44,6 +47,8 @@ export class Engine implements CacheAround {
   private readonly store: CacheStoreService
   private readonly options: Resolved
   private readonly clock: Clock.Clock
+  private readonly prices: PricingService | undefined
+  private readonly watch: StoreWatch
   private readonly flights = new Flights<LLMResponse, LLMError>()
   private readonly streams = new SharedStreams<LLMStreamPart, LLMError>()
   private serial = 0
@@ -57,10 +62,20 @@ export class Engine implements CacheAround {
   savedOutputTokens = 0
   savedNanoDollars = 0n
 
-  constructor(store: CacheStoreService, options: Resolved, clock: Clock.Clock) {
+  constructor(store: CacheStoreService, options: Resolved, clock: Clock.Clock, prices: PricingService | undefined) {
     this.store = store
     this.options = options
     this.clock = clock
+    this.prices = prices
+    const { firstProbeMs, longestProbeMs, lostAfter } = options
+    this.watch = new StoreWatch({
+      store: store.name,
+      // Calls go on without it.
+      mode: "fail-open",
+      failures: lostAfter,
+      firstMs: firstProbeMs,
+      longestMs: longestProbeMs
+    })
   }
 
   get inFlight(): number {
@@ -175,28 +190,40 @@ export class Engine implements CacheAround {
     return ageMs > controls.maxAgeMs ? "stale" : { entry, ageMs }
   }
 
-  /** Asks a remote store. Never fails, and never takes longer than `readTimeout`. */
+  /**
+   * Asks a remote store. Never fails, and never takes longer than `readTimeout`. A store that has failed `lostAfter` times
+   * in a row is not asked, but for one call at a time after each pause.
+   */
   private lookFar(ask: Ask): Effect.Effect<Hit | MissReason> {
-    const { controls, key } = ask
-    const late = Effect.sync(() => this.failed(ask, "get", "timeout"))
-    return timeLimit(this.store.get(key), this.options.readTimeoutMs, () => late).pipe(
-      Effect.map((found): Hit | MissReason => {
-        if (found === undefined) return "absent"
-        if (found === "store") return found
-        const entry = readEntry(found.entry)
-        if (entry === undefined) {
-          this.removeFar(ask)
-          return "unreadable"
-        }
-        const ageMs = Math.max(0, found.ageMs)
-        return ageMs > controls.maxAgeMs ? "stale" : { entry, ageMs }
-      }),
-      Effect.catchCause((cause) =>
-        Cause.hasInterrupts(cause)
-          ? Effect.failCause(cause as Cause.Cause<never>)
-          : Effect.sync(() => this.failed(ask, "get", "failed"))
-      )
+    const { readTimeoutMs } = this.options
+    const late = Effect.suspend(() => {
+      this.failed(ask, "get", "timeout")
+      return Effect.fail(lateStore(this.store.name, readTimeoutMs))
+    })
+    const got = Effect.catchCause(this.store.get(ask.key), (cause): Effect.Effect<never, StoreError> => {
+      if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
+      this.failed(ask, "get", "failed")
+      return Effect.fail(storeErrorOf(cause, this.store.name))
+    })
+    const read = Effect.map(
+      timeLimit(got, readTimeoutMs, () => late),
+      (found) => this.judge(ask, found)
     )
+    return Effect.catch(
+      this.watch.ask<Hit | MissReason>(read, () => Effect.succeed("store")),
+      () => Effect.succeed<MissReason>("store")
+    )
+  }
+
+  private judge(ask: Ask, found: Found | undefined): Hit | MissReason {
+    if (found === undefined) return "absent"
+    const entry = readEntry(found.entry)
+    if (entry === undefined) {
+      this.removeFar(ask)
+      return "unreadable"
+    }
+    const ageMs = Math.max(0, found.ageMs)
+    return ageMs > ask.controls.maxAgeMs ? "stale" : { entry, ageMs }
   }
 
   private removeFar(ask: Ask): void {
@@ -212,8 +239,9 @@ export class Engine implements CacheAround {
 
   private provenance(ask: Ask, { ageMs, entry }: Hit): Stored.Provenance {
     const cached: Cached = { source: "exact", ageMs }
-    this.answered(ask, cached, Stored.usageOf(entry.answer), entry.target)
-    return { requestId: ask.call.requestId ?? "", target: entry.target, cached }
+    const kept = Stored.amountOf(entry.costNanos)
+    const savedNanos = this.answered(ask, cached, Stored.usageOf(entry.answer), entry.target, kept)
+    return { requestId: ask.call.requestId ?? "", target: entry.target, cached, savedNanos }
   }
 
   private respond(ask: Ask, hit: Hit): LLMResponse {
@@ -226,16 +254,17 @@ export class Engine implements CacheAround {
 
   private follow(ask: Ask, response: LLMResponse): LLMResponse {
     const own = Stored.sharedResponse(response, ask.call.requestId ?? "")
-    this.answered(ask, own.cached!, own.usage, own.target)
-    return own
+    const savedNanos = this.answered(ask, own.cached!, own.usage, own.target, own.savedNanos)
+    return savedNanos === own.savedNanos ? own : { ...own, savedNanos: savedNanos! }
   }
 
   private followParts(ask: Ask, chunk: Chunk<LLMStreamPart>): Chunk<LLMStreamPart> {
     const last = chunk[chunk.length - 1]!
     if (last.type !== "finish") return chunk
     const own = Stored.sharedFinish(last, ask.call.requestId ?? "")
-    this.answered(ask, own.cached!, own.usage, own.target)
-    return [...chunk.slice(0, -1), own] as unknown as Chunk<LLMStreamPart>
+    const savedNanos = this.answered(ask, own.cached!, own.usage, own.target, own.savedNanos)
+    const told = savedNanos === own.savedNanos ? own : { ...own, savedNanos: savedNanos! }
+    return [...chunk.slice(0, -1), told] as unknown as Chunk<LLMStreamPart>
   }
 
   private limitOf({ deadlineMs }: CacheCall): number {
@@ -260,13 +289,20 @@ export class Engine implements CacheAround {
   // --- keeping ------------------------------------------------------------------------------------------------------
 
   /** Keeps an answer at once, or by an effect that never fails. */
-  private keep(ask: Ask, answer: Stored.StoredAnswer | undefined): Effect.Effect<void> | undefined {
-    if (answer === undefined) return undefined
+  private keep(ask: Ask, made: Stored.Made | undefined): Effect.Effect<void> | undefined {
+    // A lost store is not asked to write, either; only reads look whether it is back.
+    if (made === undefined || this.watch.isLost) return undefined
+    const { answer, costNanos } = made
     const taken = Stored.snapshot(answer, this.options.maxEntryBytes)
     if (typeof taken === "string") return this.refuse(ask, taken)
     const { store } = this
     const { ttlMs, writeTimeoutMs } = this.options
-    const entry: CacheEntry = { format, target: ask.call.target, ...taken }
+    const entry: CacheEntry = {
+      format,
+      target: ask.call.target,
+      ...taken,
+      ...(costNanos === undefined ? undefined : { costNanos: `${costNanos}` })
+    }
     const done = (kept: boolean): void => {
       if (!kept) return this.refuse(ask, "too-large")
       this.stored++
@@ -298,14 +334,30 @@ export class Engine implements CacheAround {
 
   // --- telling ------------------------------------------------------------------------------------------------------
 
-  private answered(ask: Ask, cached: Cached, usage: Usage, target: string): void {
+  /** Counts an answer, and says what it saved: by the option, as it was kept, or by the prices of now. */
+  private answered(
+    ask: Ask,
+    cached: Cached,
+    usage: Usage,
+    target: string,
+    kept: bigint | undefined
+  ): bigint | undefined {
     if (cached.source === "in-flight") this.shared++
     else this.hits++
     this.savedInputTokens += usage.inputTokens
     this.savedOutputTokens += usage.outputTokens
-    const { price } = this.options
-    if (price !== undefined) this.savedNanoDollars += price(usage, target) ?? 0n
+    const saved = this.options.price?.(usage, target) ?? kept ?? this.priced(usage, target)
+    if (saved !== undefined) this.savedNanoDollars += saved
     emit(ask.fiber, () => ({ type: "cache-hit", ...about(ask), cached, usage }))
+    return saved
+  }
+
+  private priced(usage: Usage, target: string): bigint | undefined {
+    if (this.prices === undefined) return undefined
+    const slash = target.indexOf("/")
+    const [provider, model] = [target.slice(0, slash), target.slice(slash + 1)]
+    const cost = this.prices.cost({ provider, model, usage, atMs: this.clock.currentTimeMillisUnsafe() })
+    return typeof cost === "bigint" ? cost : undefined
   }
 
   private missed(ask: Ask, reason: MissReason): void {
@@ -319,6 +371,19 @@ export class Engine implements CacheAround {
     emit(ask.fiber, (): PolicyEvent => ({ type: "cache-store-failed", ...about(ask), store: name, operation, reason }))
     return "store"
   }
+}
+
+const lateStore = (store: string, limitMs: number): StoreError =>
+  rejection(StoreError, "StoreError", {
+    message: `${store}: no answer within ${Math.round(limitMs)} ms`,
+    store,
+    operation: "get"
+  })
+
+/** The store's own error, or one for what should not have happened. */
+const storeErrorOf = (cause: Cause.Cause<StoreError>, store: string): StoreError => {
+  for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error
+  return rejection(StoreError, "StoreError", { message: `${store}: the store is broken`, store, operation: "get" })
 }
 
 const about = ({ call, key }: Ask) =>

@@ -162,7 +162,7 @@ export class Engine implements CacheAround {
     this.hits++
     if (ask.controls.touch) this.memory.touch(entry)
     emit(ask.fiber, () => ({ type: "cache-hit", ...about(ask), cached, usage: Stored.usageOf(entry.answer) }))
-    return { requestId: ask.call.requestId ?? "", target: entry.target, cached }
+    return { requestId: ask.call.requestId ?? "", target: entry.target, cached, savedNanos: entry.costNanos }
   }
 
   private respond(ask: Ask, hit: Candidate): LLMResponse {
@@ -173,9 +173,9 @@ export class Engine implements CacheAround {
     return Stored.toParts(hit.entry.answer, this.provenance(ask, hit))
   }
 
-  private keep(ask: Ask, vector: Float32Array, answer: Stored.StoredAnswer | undefined): void {
-    if (answer === undefined) return
-    const taken = Stored.snapshot(answer, this.options.maxEntryBytes)
+  private keep(ask: Ask, vector: Float32Array, made: Stored.Made | undefined): void {
+    if (made === undefined) return
+    const taken = Stored.snapshot(made.answer, this.options.maxEntryBytes)
     if (typeof taken === "string") {
       this.failed(ask, "set", taken)
       return
@@ -186,6 +186,7 @@ export class Engine implements CacheAround {
     const entry = {
       question: text,
       answer: taken.answer,
+      costNanos: made.costNanos,
       target: ask.call.target,
       storedMs,
       expiresMs: storedMs + ttlMs

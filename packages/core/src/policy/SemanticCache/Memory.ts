@@ -11,6 +11,8 @@ export interface Entry {
   readonly id: string
   readonly question: string
   readonly answer: StoredAnswer
+  /** What it had cost when it was made, in nano-dollars. */
+  readonly costNanos: bigint | undefined
   readonly target: string
   readonly storedMs: number
   readonly expiresMs: number
