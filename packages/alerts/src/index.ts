@@ -1,0 +1,6 @@
+export * as Alerts from "./Alerts.ts"
+export * as Incident from "./Incident.ts"
+export * as Notifier from "./Notifier.ts"
+export * as Remedy from "./Remedy.ts"
+export * as Rules from "./Rules.ts"
+export * as Webhook from "./Webhook.ts"
