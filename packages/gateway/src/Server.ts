@@ -22,7 +22,6 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import * as Random from "effect/Random"
@@ -170,17 +169,23 @@ const serve = (
   exchange: Exchange,
   handle: (exchange: Exchange) => Effect.Effect<void, HandlerError>
 ): Effect.Effect<void> =>
-  Effect.onExit(
-    Effect.suspend(() => handle(exchange)),
-    (exit) =>
-      Effect.sync(() => {
-        if (Exit.isSuccess(exit)) return
-        const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
-        if (failure !== undefined) respond(exchange, failure.error)
-        else if (Cause.hasInterruptsOnly(exit.cause)) interrupted(exchange)
-        else respond(exchange, internal)
-      })
-  ).pipe(Effect.exit, Effect.andThen(exchange.flushed), Effect.ignore)
+  Effect.matchCauseEffect(
+    Effect.onExitPrimitive(
+      Effect.suspend(() => handle(exchange)),
+      (exit) => {
+        if (exit._tag === "Failure") explain(exchange, exit.cause)
+        return undefined
+      }
+    ),
+    { onSuccess: () => exchange.flushed, onFailure: () => exchange.flushed }
+  )
+
+const explain = (exchange: Exchange, cause: Cause.Cause<HandlerError>): void => {
+  const failure = cause.reasons.find((reason) => reason._tag === "Fail")
+  if (failure !== undefined) respond(exchange, failure.error)
+  else if (Cause.hasInterruptsOnly(cause)) interrupted(exchange)
+  else respond(exchange, internal)
+}
 
 /** By a shutdown that would wait no longer, or by the client's leaving. */
 const interrupted = (exchange: Exchange): void => {
@@ -223,6 +228,12 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
         })
       )
     )
+    const known = new WeakMap<Engine, Settings>()
+    const settingsFor = (engine: Engine): Settings => {
+      let found = known.get(engine)
+      if (found === undefined) known.set(engine, (found = settingsOf(engine.config)))
+      return found
+    }
     let count = 0
     server.on("connection", (socket: Net.Socket) => {
       state.sockets.add(socket)
@@ -238,7 +249,7 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
         res,
         engine,
         startedMs,
-        settings: settingsOf(engine.config),
+        settings: settingsFor(engine),
         requestId:
           typeof given === "string" && requestIdPattern.test(given) ? given : `req-${prefix}-${(count++).toString(36)}`,
         path: pathOf(req.url ?? "/")

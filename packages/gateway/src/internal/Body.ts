@@ -33,27 +33,33 @@ const read = ({ req, settings }: Exchange): Effect.Effect<Buffer, Problem> =>
       resume(Effect.fail(tooLarge(limit)))
       return
     }
-    const chunks: Array<Buffer> = []
+    let only: Buffer | undefined
+    let chunks: Array<Buffer> | undefined
     let size = 0
+    let over = false
     const stop = () => {
+      over = true
       req.off("data", onData)
-      req.off("end", onEnd)
-      req.off("close", onClose)
     }
-    const finish = (result: Effect.Effect<Buffer, Problem>) => {
+    const fail = (problem: Problem) => {
+      if (over) return
       stop()
-      resume(result)
+      resume(Effect.fail(problem))
     }
     const onData = (chunk: Buffer) => {
       size += chunk.length
-      if (size > limit) finish(Effect.fail(tooLarge(limit)))
-      else chunks.push(chunk)
+      if (size > limit) fail(tooLarge(limit))
+      else if (only === undefined) only = chunk
+      else (chunks ??= [only]).push(chunk)
     }
-    const onEnd = () => finish(Effect.succeed(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
-    const onClose = () => finish(Effect.fail(unfinished))
     req.on("data", onData)
-    req.on("end", onEnd)
-    req.on("close", onClose)
+    // These stay: taking listeners off costs more than to ask whether it is over.
+    req.once("end", () => {
+      if (over) return
+      over = true
+      resume(Effect.succeed(chunks === undefined ? (only ?? Buffer.alloc(0)) : Buffer.concat(chunks, size)))
+    })
+    req.once("close", () => fail(unfinished))
     return Effect.sync(stop)
   })
 

@@ -116,11 +116,10 @@ export class Exchange {
   }
 
   /** Waits until the answer has left for the client. */
-  get flushed(): Effect.Effect<void, ClientGone> {
-    return Effect.suspend(() => {
-      const { res } = this
-      return res.writableFinished || res.destroyed || res.writableLength === 0 ? Effect.void : this.until("finish")
-    })
+  get flushed(): Effect.Effect<void> {
+    const { res } = this
+    if (res.writableFinished || res.destroyed || res.writableLength === 0) return Effect.void
+    return Effect.ignore(this.until("finish"))
   }
 
   private until(event: "drain" | "finish"): Effect.Effect<void, ClientGone> {

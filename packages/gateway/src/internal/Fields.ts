@@ -69,10 +69,12 @@ export const unknownFields = (body: Fields, known: ReadonlySet<string>): Record<
   return out
 }
 
-/** The same object without the fields that are `undefined`. */
+/** A copy without the fields that are `undefined`. Deleting them would make the object slow for everybody after. */
 export const defined = <A extends object>(fields: A): { [K in keyof A]?: Exclude<A[K], undefined> } => {
-  for (const key of Object.keys(fields)) {
-    if ((fields as Record<string, unknown>)[key] === undefined) delete (fields as Record<string, unknown>)[key]
+  const out: Record<string, unknown> = {}
+  for (const key in fields) {
+    const value = fields[key]
+    if (value !== undefined) out[key] = value
   }
-  return fields as { [K in keyof A]?: Exclude<A[K], undefined> }
+  return out as { [K in keyof A]?: Exclude<A[K], undefined> }
 }

@@ -48,38 +48,53 @@ const window = (
   }
 }
 
-const names = [
-  ["requests", "requests"],
-  ["tokens", "tokens"],
-  ["inputTokens", "input-tokens"],
-  ["outputTokens", "output-tokens"]
-] as const
+type Names = readonly [limit: string, remaining: string, reset: string]
+
+const openAi = (suffix: string): Names => [
+  `x-ratelimit-limit${suffix}`,
+  `x-ratelimit-remaining${suffix}`,
+  `x-ratelimit-reset${suffix}`
+]
+
+const anthropic = (name: string): Names => [
+  `anthropic-ratelimit-${name}-limit`,
+  `anthropic-ratelimit-${name}-remaining`,
+  `anthropic-ratelimit-${name}-reset`
+]
+
+const names = (
+  [
+    ["requests", "requests"],
+    ["tokens", "tokens"],
+    ["inputTokens", "input-tokens"],
+    ["outputTokens", "output-tokens"]
+  ] as const
+).map(([key, name]) => [key, openAi(`-${name}`), anthropic(name)] as const)
+
+const plainNames = openAi("")
+
+const read = (headers: ResponseHeaders, [limit, remaining, reset]: Names, nowMs: number) =>
+  window(headers[limit], headers[remaining], headers[reset], nowMs)
+
+const speaksOfLimits = (headers: ResponseHeaders): boolean => {
+  for (const name in headers) if (name.includes("ratelimit")) return true
+  return false
+}
 
 /** What the headers say of the limits; `undefined` if they say nothing. `nowMs` is milliseconds since 1970. */
 export const rateLimits = (headers: ResponseHeaders, nowMs: number): RateLimits.RateLimits | undefined => {
+  if (!speaksOfLimits(headers)) return undefined
   const found: { -readonly [K in keyof RateLimits.RateLimits]: RateLimits.RateLimits[K] } = {}
   let any = false
-  for (const [key, name] of names) {
-    const a = "anthropic-ratelimit-" + name
-    const each =
-      window(
-        headers["x-ratelimit-limit-" + name],
-        headers["x-ratelimit-remaining-" + name],
-        headers["x-ratelimit-reset-" + name],
-        nowMs
-      ) ?? window(headers[a + "-limit"], headers[a + "-remaining"], headers[a + "-reset"], nowMs)
+  for (const [key, first, second] of names) {
+    const each = read(headers, first, nowMs) ?? read(headers, second, nowMs)
     if (each !== undefined) {
       found[key] = each
       any = true
     }
   }
   if (found.requests === undefined) {
-    const plain = window(
-      headers["x-ratelimit-limit"],
-      headers["x-ratelimit-remaining"],
-      headers["x-ratelimit-reset"],
-      nowMs
-    )
+    const plain = read(headers, plainNames, nowMs)
     if (plain !== undefined) {
       found.requests = plain
       any = true

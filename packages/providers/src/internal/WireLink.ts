@@ -86,7 +86,7 @@ class Arriving implements WireListener {
   }
 
   /** Goes on with an effect as soon as anything has happened. */
-  then<A, E>(next: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  andThen<A, E>(next: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.callback<A, E>((resume) => {
       this.reader = () => resume(next)
       return Effect.sync(() => {
@@ -113,12 +113,12 @@ const opened = (arriving: Arriving, call: HttpCall, clock: Clock.Clock): Effect.
     const chunks = arriving.take()
     if (chunks.length > 0) return Effect.succeed(chunks)
     if (arriving.failed) return Effect.fail(transportFailure(arriving.cause, call.target, true))
-    return arriving.ended ? Cause.done() : arriving.then(pull)
+    return arriving.ended ? Cause.done() : arriving.andThen(pull)
   })
   const head: Effect.Effect<Opened, AttemptError> = Effect.suspend(() => {
     const { headers, status } = arriving
     if (status > 0) return Effect.succeed({ head: { status, headers, nowMs: clock.currentTimeMillisUnsafe() }, pull })
-    return arriving.failed ? Effect.fail(transportFailure(arriving.cause, call.target, false)) : arriving.then(head)
+    return arriving.failed ? Effect.fail(transportFailure(arriving.cause, call.target, false)) : arriving.andThen(head)
   })
   return head
 }
