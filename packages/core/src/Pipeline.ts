@@ -222,7 +222,6 @@ const assemble = (options: PipelineOptions): Effect.Effect<Assembled, Config.Con
       snapshot: snapshotOf({
         clock,
         summary,
-        targets: targets.map(({ id }) => id),
         breaker,
         quota,
         bulkhead,

@@ -14,3 +14,18 @@ export const emit = (from: { readonly context: Context.Context<never> }, event: 
     // What a policy decided stands, whatever its observers do.
   }
 }
+
+type Sink = (event: PolicyEvent) => void
+
+/** Two listeners as one. One that throws keeps nothing from the other. */
+export const joined = (first: Sink, second: Sink | undefined): Sink =>
+  second === undefined
+    ? first
+    : (event) => {
+        try {
+          first(event)
+        } catch {
+          // Its own problem.
+        }
+        second(event)
+      }

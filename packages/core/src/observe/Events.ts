@@ -7,16 +7,36 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { EventSink, type PolicyEvent, PromptHash } from "../domain/Event.ts"
+import { joined } from "../internal/emit.ts"
 import { sha256 } from "../internal/sha256.ts"
 
 /** Calls `handler` for every event of the effect. The handler is called synchronously: it should be quick. */
 export const listen =
   (handler: (event: PolicyEvent) => void) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.updateService(effect, EventSink, (outer) => both(outer, handler))
+    Effect.updateService(effect, EventSink, (outer) => joined(handler, outer))
 
-/** Calls `handler` for every event of the program that is given this Layer. */
-export const layer = (handler: (event: PolicyEvent) => void): Layer.Layer<never> => Layer.succeed(EventSink, handler)
+/**
+ * Calls `handler` for every event of the program that is given this Layer. Another listener that is already in place goes
+ * on hearing the events.
+ */
+export const layer = (handler: (event: PolicyEvent) => void): Layer.Layer<never> =>
+  Layer.effect(
+    EventSink,
+    Effect.map(EventSink, (outer) => joined(handler, outer))
+  )
+
+/**
+ * Several listeners at once: `Metrics.layer`, `Logs.layer()`, `Summary.layer`, `Events.layer(…)`. There is one place for a
+ * listener, and each of them passes on to the one that was there before: built one upon the other, as here, all of them
+ * hear everything. `Layer.mergeAll` builds them side by side, and only the last one would be heard.
+ */
+export const layerAll = <const Layers extends readonly [Layer.Any, ...Array<Layer.Any>]>(
+  ...layers: Layers
+): Layer.Layer<Layer.Success<Layers[number]>, Layer.Error<Layers[number]>, Layer.Services<Layers[number]>> =>
+  (layers as unknown as ReadonlyArray<Layer.Layer<unknown, unknown, unknown>>).reduce((below, next) =>
+    Layer.provideMerge(next, below)
+  ) as never
 
 /**
  * Runs an effect beside a stream of its events. The stream holds `capacity` events (default 1,024) and drops the
@@ -46,14 +66,3 @@ export const layerPromptHash = (options: { readonly key?: string } = {}): Layer.
   const { key = "" } = options
   return Layer.succeed(PromptHash, (messages) => sha256(`${key.length}:${key}${messages}`))
 }
-
-const both = (
-  outer: ((event: PolicyEvent) => void) | undefined,
-  inner: (event: PolicyEvent) => void
-): ((event: PolicyEvent) => void) =>
-  outer === undefined
-    ? inner
-    : (event) => {
-        outer(event)
-        inner(event)
-      }

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import { EventSink, type PolicyEvent } from "../domain/Event.ts"
+import { joined } from "../internal/emit.ts"
 import type { RateLimits } from "../domain/RateLimits.ts"
 
 /** Series of one family at most. */
@@ -252,9 +253,6 @@ export const layer: Layer.Layer<never> = Layer.effect(
     const context = yield* Effect.context<never>()
     const outer = yield* EventSink
     const recorder = new Recorder(context)
-    return (event: PolicyEvent): void => {
-      recorder.record(event)
-      outer?.(event)
-    }
+    return joined((event) => recorder.record(event), outer)
   })
 )

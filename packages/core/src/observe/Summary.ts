@@ -38,6 +38,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { EventSink, type PolicyEvent } from "../domain/Event.ts"
+import { joined } from "../internal/emit.ts"
 import { mergeStates, SummaryBook, viewState } from "../internal/summaryBook.ts"
 import type { SummaryState, SummaryView } from "../internal/summaryState.ts"
 
@@ -162,12 +163,11 @@ export const layer: Layer.Layer<Summary> = Layer.effectContext(
     const book = new SummaryBook(clock.currentTimeMillisUnsafe())
     const listen = (event: PolicyEvent): void => {
       if (event.type === "request-finished") book.record(event)
-      outer?.(event)
     }
     return Context.make(Summary, {
       snapshot: Effect.sync(() => book.view(clock.currentTimeMillisUnsafe())),
       state: Effect.sync(() => book.state(clock.currentTimeMillisUnsafe()))
-    }).pipe(Context.add(EventSink, listen))
+    }).pipe(Context.add(EventSink, joined(listen, outer)))
   })
 )
 

@@ -3,7 +3,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as CallContext from "../domain/CallContext.ts"
+import * as Option from "effect/Option"
 import type { SummaryBook } from "../internal/summaryBook.ts"
 import type { SummaryView } from "../internal/summaryState.ts"
 import type { BudgetService, Snapshot as BudgetSnapshot } from "../policy/Budget.ts"
@@ -18,20 +18,19 @@ export interface LLMSnapshot {
   readonly summary: SummaryView
   /** Every circuit that is remembered. */
   readonly breakers: ReadonlyArray<BreakerSnapshot>
-  /** The quotas of the service's own targets; where they are kept by tenant, none. */
+  /** Every key that is remembered. */
   readonly quotas: ReadonlyArray<QuotaSnapshot & { readonly key: string }>
   /** Every key that is remembered. */
   readonly bulkheads: ReadonlyArray<BulkheadSnapshot>
   /** Left out without a cache, and while its store does not answer. */
   readonly cache?: CacheStats
-  /** The accounts of calls that do not say whose they are. Left out without a budget, and while its store does not answer. */
+  /** Accounts in which something stands, at most 1,000. Left out without a budget, and while its store does not answer. */
   readonly budgets?: ReadonlyArray<BudgetSnapshot>
 }
 
 interface Parts {
   readonly clock: Clock.Clock
   readonly summary: SummaryBook
-  readonly targets: ReadonlyArray<string>
   readonly breaker: CircuitBreakerService
   readonly quota: TokenQuotaService
   readonly bulkhead: BulkheadService
@@ -39,32 +38,29 @@ interface Parts {
   readonly budget: BudgetService
 }
 
-/** What is asked of a store that may be far away: without an answer, nothing. */
-const optional = <A, E>(effect: Effect.Effect<A, E> | undefined): Effect.Effect<A | undefined> =>
-  effect === undefined ? Effect.succeed(undefined) : Effect.catch(effect, () => Effect.succeed(undefined))
+/** How long a store may take to answer. */
+const storeMs = 1_000
+/** Accounts at most. */
+const maxAccounts = 1_000
 
-const quotasOf = (
-  quota: TokenQuotaService,
-  targets: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<QuotaSnapshot & { readonly key: string }>> =>
-  Effect.map(
-    Effect.forEach(targets, (key) =>
-      Effect.map(quota.snapshot(key), (known) => (known === undefined ? undefined : { key, ...known }))
-    ),
-    (all) => all.filter((each) => each !== undefined)
-  )
+/** What is asked of a store that may be far away: without an answer, nothing. */
+const optional = <A, E>(enabled: boolean, effect: Effect.Effect<A, E>): Effect.Effect<A | undefined> =>
+  enabled
+    ? Effect.matchEffect(Effect.timeoutOption(effect, storeMs), {
+        onFailure: () => Effect.succeed(undefined),
+        onSuccess: (answer) => Effect.succeed(Option.getOrUndefined(answer))
+      })
+    : Effect.succeed(undefined)
 
 export const snapshotOf = (parts: Parts): Effect.Effect<LLMSnapshot> =>
   Effect.gen(function* () {
-    const { breaker, budget, bulkhead, cache, clock, quota, summary, targets } = parts
-    const stats = yield* optional(cache.around === undefined ? undefined : cache.stats)
-    const budgets = yield* optional(
-      budget.reserve === undefined ? undefined : budget.snapshot(CallContext.single, targets)
-    )
+    const { breaker, budget, bulkhead, cache, clock, quota, summary } = parts
+    const stats = yield* optional(cache.around !== undefined, cache.stats)
+    const budgets = yield* optional(budget.reserve !== undefined, budget.accounts(maxAccounts))
     return {
       summary: summary.view(clock.currentTimeMillisUnsafe()),
       breakers: yield* breaker.snapshots,
-      quotas: yield* quotasOf(quota, targets),
+      quotas: yield* quota.snapshots,
       bulkheads: yield* bulkhead.snapshots,
       ...(stats === undefined ? undefined : { cache: stats }),
       ...(budgets === undefined ? undefined : { budgets })
