@@ -62,13 +62,14 @@ const packageRules: Record<string, ReadonlyArray<string>> = {
   providers: ["core"],
   testing: ["core"],
   alerts: ["core"],
+  audit: ["core"],
   mlflow: ["core"],
   embedder: ["core"],
   stores: ["core"],
   prices: ["core"],
   tokenizers: ["core"],
-  gateway: ["core", "providers", "stores", "prices", "tokenizers", "embedder", "testing", "dashboard"],
-  cli: ["core", "providers", "stores", "prices", "tokenizers", "testing", "gateway"],
+  gateway: ["core", "providers", "stores", "prices", "tokenizers", "embedder", "testing", "dashboard", "audit"],
+  cli: ["core", "providers", "stores", "prices", "tokenizers", "testing", "gateway", "audit"],
   dashboard: []
 }
 

@@ -424,7 +424,28 @@ export interface LedgerRecordsLost {
   readonly count: number
 }
 
+/** The store of the audit log failed or does not take entries, or is back. Entries wait in memory meanwhile, up to a bound. */
+export interface AuditStoreChanged {
+  readonly type: "audit-store-changed"
+  readonly store: string
+  readonly available: boolean
+  /** Entries that wait to be written. */
+  readonly waiting: number
+  /** `store`, or `broken` where the log is not what its writers have left, or `key` where a key is missing. */
+  readonly reason?: string
+  readonly message?: string
+}
+
+/** Entries of the audit log were lost: there was no more room to keep them, or they were too large. The log will say how many. */
+export interface AuditEntriesLost {
+  readonly type: "audit-entries-lost"
+  readonly store: string
+  readonly count: number
+}
+
 export type PolicyEvent =
+  | AuditStoreChanged
+  | AuditEntriesLost
   | BudgetThreshold
   | BudgetRejected
   | BudgetUnpriced

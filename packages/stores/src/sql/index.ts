@@ -1,4 +1,5 @@
 export * as Postgres from "./Postgres.ts"
+export * as SqlAuditStore from "./SqlAuditStore.ts"
 export * as SqlBudgetStore from "./SqlBudgetStore.ts"
 export * as SqlCacheStore from "./SqlCacheStore.ts"
 export * as Sqlite from "./Sqlite.ts"

@@ -78,6 +78,19 @@ const answers = `CREATE TABLE breakwater_cache (
   PRIMARY KEY (tenant, namespace, digest)
 )`
 
+/** Lines of audit logs, sealed and in order, and where each log ends. */
+const auditLines = `CREATE TABLE breakwater_audit (
+  log TEXT NOT NULL,
+  seq BIGINT NOT NULL,
+  line TEXT NOT NULL,
+  PRIMARY KEY (log, seq)
+)`
+
+const auditHeads = `CREATE TABLE breakwater_audit_head (
+  log TEXT PRIMARY KEY,
+  head TEXT NOT NULL
+)`
+
 const migrations: ReadonlyArray<ReadonlyArray<string>> = [
   [
     records,
@@ -86,7 +99,8 @@ const migrations: ReadonlyArray<ReadonlyArray<string>> = [
     sums
   ],
   [buckets, "CREATE INDEX breakwater_budget_end ON breakwater_budget (end_ms)", reservations],
-  [answers, "CREATE INDEX breakwater_cache_end ON breakwater_cache (expires_ms)"]
+  [answers, "CREATE INDEX breakwater_cache_end ON breakwater_cache (expires_ms)"],
+  [auditLines, auditHeads]
 ]
 
 /** Brings the database to the newest schema. A database of a newer version of this package is left as it is. */

@@ -1,0 +1,291 @@
+/**
+ * Writes the log behind the calls, in batches: one write to the disk for all that came meanwhile.
+ */
+import { type AuditStore, Event, LLMError } from "@breakwater/core"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import { AuditError } from "../AuditError.ts"
+import { type AuditRecord, ownActions } from "../Entry.ts"
+import { type Built, ChainWriter, type Draft, type Refused } from "../internal/chain.ts"
+import type { KeyRing } from "../internal/keyRing.ts"
+import { encode } from "../internal/payload.ts"
+import { storeFailed } from "./resume.ts"
+
+export interface WriterSettings {
+  readonly flushMs: number
+  readonly batch: number
+  readonly maxWaiting: number
+  readonly maxEntryBytes: number
+  readonly readyWaitMs: number
+}
+
+/** Where an entry stands. */
+export interface Receipt {
+  readonly seq: number
+  /** The end of the chain with it. */
+  readonly chain: string
+}
+
+interface Item extends Draft {
+  /** Whoever waits for it. */
+  readonly done: Deferred.Deferred<Receipt, AuditError> | undefined
+}
+
+/** Waits between two tries while the store fails, in milliseconds. */
+const firstRetryMs = 100
+const longestRetryMs = 10_000
+
+/** A batch of large entries is not larger, about. */
+const batchBytes = 4 * 1024 * 1024
+
+/** How long the end of the scope waits for what is left. */
+const farewell = "10 seconds"
+
+const asAuditError = (error: LLMError.StoreError | Refused): AuditError =>
+  "reason" in error ? new AuditError(error) : storeFailed(error)
+
+export class Writer {
+  readonly chain: ChainWriter
+  private readonly store: AuditStore.AuditStoreService
+  private readonly settings: WriterSettings
+  private readonly sink: ((event: Event.PolicyEvent) => void) | undefined
+  private readonly work = Latch.makeUnsafe(false)
+  private readonly urgent = Latch.makeUnsafe(false)
+  private readonly room = Latch.makeUnsafe(true)
+  private readonly well = Latch.makeUnsafe(true)
+  private pending: Array<Item> = []
+  private flushing: Array<Deferred.Deferred<void, AuditError>> = []
+  private lost = { count: 0, fromMs: 0, toMs: 0 }
+  private failing: AuditError | undefined
+  private closed = false
+
+  constructor(
+    store: AuditStore.AuditStoreService,
+    ring: KeyRing,
+    settings: WriterSettings,
+    sink: ((event: Event.PolicyEvent) => void) | undefined
+  ) {
+    this.store = store
+    this.chain = new ChainWriter(ring)
+    this.settings = settings
+    this.sink = sink
+  }
+
+  /** Entries that wait. */
+  get waiting(): number {
+    return this.pending.length
+  }
+
+  /** Puts an entry down to be written. Never waits: without room it is lost, and counted. */
+  offer(record: AuditRecord, at: number): void {
+    const encoded = encode(record, this.settings.maxEntryBytes)
+    if (this.closed || this.pending.length >= this.settings.maxWaiting || "wrong" in encoded) return this.lose(at)
+    this.push({ at: record.at ?? at, payload: encoded.text, done: undefined })
+  }
+
+  /** Writes an entry; done when it is durable. Waits for room. */
+  readonly record = (record: AuditRecord, at: number): Effect.Effect<Receipt, AuditError> =>
+    Effect.suspend(() => {
+      const encoded = encode(record, this.settings.maxEntryBytes)
+      if ("wrong" in encoded) return Effect.fail(new AuditError({ reason: "record", message: encoded.wrong }))
+      const done = Deferred.makeUnsafe<Receipt, AuditError>()
+      const push: Effect.Effect<Receipt, AuditError> = Effect.suspend(() => {
+        if (this.closed) return Effect.fail(new AuditError({ reason: "closed", message: "the audit log was closed" }))
+        if (this.pending.length >= this.settings.maxWaiting) return Effect.andThen(this.room.await, push)
+        this.push({ at: record.at ?? at, payload: encoded.text, done })
+        this.urgent.openUnsafe()
+        return Deferred.await(done)
+      })
+      return push
+    })
+
+  /** Done when all that waits is durable. Fails when the store fails; it goes on waiting then. */
+  readonly flush: Effect.Effect<void, AuditError> = Effect.suspend(() => {
+    if (this.pending.length === 0 && this.lost.count === 0) return Effect.void
+    const done = Deferred.makeUnsafe<void, AuditError>()
+    this.flushing.push(done)
+    this.work.openUnsafe()
+    this.urgent.openUnsafe()
+    return Deferred.await(done)
+  })
+
+  /** Done when there is room and the store is well; fails if that takes too long. */
+  readonly ready: Effect.Effect<void, LLMError.StoreError> = Effect.suspend(() =>
+    Effect.timeoutOrElse(this.well.await, {
+      duration: this.settings.readyWaitMs,
+      orElse: () =>
+        Effect.fail(
+          LLMError.withoutStack(
+            () =>
+              new LLMError.StoreError({
+                message: `the audit log is not written: ${this.failing?.message ?? "too many entries wait"}`,
+                store: this.store.name,
+                operation: "append"
+              })
+          )
+        )
+    })
+  )
+
+  /** Writes until it is closed, and then what is left. */
+  readonly run: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    let retryMs = firstRetryMs
+    while (true) {
+      yield* this.work.await
+      const waitMs = this.failing === undefined ? this.settings.flushMs : retryMs
+      if (!this.closed) yield* Effect.timeoutOption(this.urgent.await, waitMs)
+      const failed = yield* this.writeSome
+      retryMs = failed ? Math.min(longestRetryMs, retryMs * 2) : firstRetryMs
+      if (this.closed && (failed || this.pending.length === 0)) return
+    }
+  })
+
+  /** Writes one batch, and says whether that failed. */
+  private readonly writeSome: Effect.Effect<boolean> = Effect.suspend(() => {
+    const items = this.take()
+    const { lost } = this
+    const drafts: Array<Draft> = [...items]
+    if (lost.count > 0) {
+      const details = { count: lost.count, fromMs: lost.fromMs, toMs: lost.toMs }
+      drafts.push({ at: lost.toMs, payload: JSON.stringify({ action: ownActions.lost, details }) })
+    }
+    if (drafts.length === 0)
+      return Effect.as(
+        Effect.sync(() => this.rest()),
+        false
+      )
+    let built: Built | undefined
+    const append = this.store.append((tail) => Result.map(this.chain.build(tail, drafts), (made) => (built = made)))
+    return Effect.matchEffect(Effect.uninterruptible(append), {
+      onSuccess: () => Effect.as(this.written(items, built!, lost), false),
+      onFailure: (error) => Effect.as(this.refused(items, asAuditError(error)), true)
+    })
+  }).pipe(Effect.uninterruptible)
+
+  private take(): ReadonlyArray<Item> {
+    let bytes = 0
+    let count = 0
+    while (count < this.pending.length && count < this.settings.batch && bytes < batchBytes) {
+      bytes += this.pending[count++]!.payload.length
+    }
+    return this.pending.slice(0, count)
+  }
+
+  private written(items: ReadonlyArray<Item>, built: Built, lost: Writer["lost"]): Effect.Effect<void> {
+    this.pending.splice(0, items.length)
+    if (lost.count > 0) {
+      const more = this.lost.count - lost.count
+      this.lost = { ...this.lost, count: more, fromMs: more > 0 ? lost.toMs : 0 }
+    }
+    for (const [index, { done }] of items.entries()) {
+      if (done === undefined) continue
+      Deferred.doneUnsafe(done, Effect.succeed({ seq: built.lines[index]!.seq, chain: built.macs[index]! }))
+    }
+    this.rest()
+    return this.tell(undefined)
+  }
+
+  private refused(items: ReadonlyArray<Item>, error: AuditError): Effect.Effect<void> {
+    // Those who wait are told, and may try again; the others stay.
+    for (const { done } of items) if (done !== undefined) Deferred.doneUnsafe(done, Effect.fail(error))
+    const kept = items.filter(({ done }) => done === undefined)
+    this.pending = [...kept, ...this.pending.slice(items.length)]
+    for (const done of this.flushing.splice(0)) Deferred.doneUnsafe(done, Effect.fail(error))
+    this.rest()
+    return this.tell(error)
+  }
+
+  private push(item: Item): void {
+    this.pending.push(item)
+    if (this.pending.length >= this.settings.maxWaiting) {
+      this.room.closeUnsafe()
+      this.well.closeUnsafe()
+    }
+    this.work.openUnsafe()
+  }
+
+  /** After a batch: the latches as what is left has it. */
+  private rest(): void {
+    if (this.pending.length < this.settings.maxWaiting) this.room.openUnsafe()
+    const idle = this.pending.length === 0 && this.lost.count === 0
+    const flushed = idle ? this.flushing.splice(0) : []
+    if (idle && !this.closed) this.work.closeUnsafe()
+    if (this.flushing.length === 0 && !this.pending.some(({ done }) => done !== undefined)) this.urgent.closeUnsafe()
+    // Last: whoever waited may go on at once, and open the latches again.
+    for (const done of flushed) Deferred.doneUnsafe(done, Effect.void)
+  }
+
+  private lose(at: number): void {
+    const { count, fromMs } = this.lost
+    this.lost = { count: count + 1, fromMs: count === 0 ? at : fromMs, toMs: at }
+    if (!this.closed) this.work.openUnsafe()
+    this.emit({ type: "audit-entries-lost", store: this.store.name, count: 1 })
+  }
+
+  /** Says once that the store is lost, and once that it is back. */
+  private tell(error: AuditError | undefined): Effect.Effect<void> {
+    const changed = (error === undefined) !== (this.failing === undefined)
+    this.failing = error
+    if (error === undefined && this.pending.length < this.settings.maxWaiting) this.well.openUnsafe()
+    else this.well.closeUnsafe()
+    if (!changed) return Effect.void
+    const waiting = this.pending.length
+    this.emit({
+      type: "audit-store-changed",
+      store: this.store.name,
+      available: error === undefined,
+      waiting,
+      ...(error === undefined ? undefined : { reason: error.reason, message: error.message })
+    })
+    return error === undefined
+      ? Effect.logInfo("The audit log is written again")
+      : Effect.logError(`The audit log is not written: ${error.message}`)
+  }
+
+  private emit(event: Event.PolicyEvent): void {
+    try {
+      this.sink?.(event)
+    } catch {
+      // What happened to the log stands, whatever its observers do.
+    }
+  }
+
+  /** Nothing more is taken; what waits is written, for a while. */
+  close(fiber: Fiber.Fiber<void>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.closed = true
+      this.room.openUnsafe()
+      this.work.openUnsafe()
+      this.urgent.openUnsafe()
+      return Effect.timeoutOption(Fiber.await(fiber), farewell)
+    }).pipe(
+      Effect.andThen(
+        Effect.suspend(() => {
+          fiber.interruptUnsafe()
+          const left = this.pending.length + this.lost.count
+          const error = new AuditError({ reason: "closed", message: "the audit log was closed" })
+          for (const { done } of this.pending) if (done !== undefined) Deferred.doneUnsafe(done, Effect.fail(error))
+          for (const done of this.flushing.splice(0)) Deferred.doneUnsafe(done, Effect.fail(error))
+          return left === 0 ? Effect.void : Effect.logError(`The audit log lost ${left} entries at its end`)
+        })
+      )
+    )
+  }
+}
+
+/** A writer that writes until the scope ends. */
+export const makeWriter = (
+  store: AuditStore.AuditStoreService,
+  ring: KeyRing,
+  settings: WriterSettings
+): Effect.Effect<Writer, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const writer = new Writer(store, ring, settings, yield* Event.EventSink)
+    const fiber = yield* Effect.forkDetach(writer.run)
+    yield* Effect.addFinalizer(() => writer.close(fiber))
+    return writer
+  })

@@ -1,0 +1,3 @@
+export * as Audit from "./Audit.ts"
+export * as FileAuditStore from "./FileAuditStore.ts"
+export * as KeyRing from "./KeyRing.ts"
