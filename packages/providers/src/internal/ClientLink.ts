@@ -40,7 +40,8 @@ export const make = (client: HttpClient.HttpClient): Link => {
       Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
         Effect.map(Stream.toPull(response.stream), (pull) => ({
           head: headOf(response, nowMs),
-          pull: mapped(pull, call.target)
+          pull: mapped(pull, call.target),
+          isOver: () => false
         }))
       )
     )

@@ -24,6 +24,7 @@ export type { HttpCall, HttpHead } from "./Link.ts"
 
 type AttemptError = LLMError.AttemptError
 type Part = Response.StreamPart
+type PartsPull = Pull.Pull<readonly [Part, ...Array<Part>], AttemptError>
 
 /** How a codec reads a streamed answer. */
 export interface StreamHandlers {
@@ -111,25 +112,25 @@ const contentType = (head: HttpHead): string => head.headers["content-type"]?.to
 /** Whether a 2xx is to be read as an event stream. Servers that forget the header are given the benefit of it. */
 const isStream = (type: string): boolean => !type.includes("html") && !/[/+]json/.test(type)
 
-const streamBody = (pull: Opened["pull"], reader: StreamReader): Stream.Stream<Part, AttemptError> => {
-  const closeWith = (cause: Cause.Cause<AttemptError>) => {
-    const error = Cause.findErrorOption(cause)
-    if (error._tag === "None" || Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-    reader.close(error.value)
-    return Effect.void
-  }
-  const read: Effect.Effect<void> = Pull.matchEffect(pull, {
-    onSuccess: (chunks) => {
-      for (const chunk of chunks) reader.feed(chunk)
-      return Effect.void
-    },
-    onDone: () => Effect.sync(() => reader.close()),
-    onFailure: closeWith
-  })
-  // The answer is complete but for its usage: wait a little, then do without.
-  const readBriefly = Effect.flatMap(Effect.timeoutOption(read, usageGrace), (result) =>
-    Option.isSome(result) ? Effect.void : Effect.sync(() => reader.close())
-  )
+const streamBody = ({ isOver, pull }: Opened, reader: StreamReader): Stream.Stream<Part, AttemptError> => {
+  /** One read of the body, and what comes after it. */
+  const reading = <A>(then: Effect.Effect<A, AttemptError | Cause.Done>) =>
+    Pull.matchEffect(pull, {
+      onSuccess: (chunks) => {
+        for (const chunk of chunks) reader.feed(chunk)
+        return then
+      },
+      onDone: () => {
+        reader.close()
+        return then
+      },
+      onFailure: (cause) => {
+        const error = Cause.findErrorOption(cause)
+        if (error._tag === "None" || Cause.hasInterrupts(cause)) return Effect.failCause(cause as Cause.Cause<never>)
+        reader.close(error.value)
+        return then
+      }
+    })
   // The rest of the body is read so that the connection can be used again; not for long, and not for much.
   const drainOnce: Effect.Effect<boolean> = Pull.matchEffect(pull, {
     onSuccess: () => Effect.succeed(true),
@@ -139,15 +140,21 @@ const streamBody = (pull: Opened["pull"], reader: StreamReader): Stream.Stream<P
   })
   const drain = Effect.timeoutOption(Effect.repeat(drainOnce, { while: (more) => more, times: 8 }), drainGrace)
   let drained = false
-  const next: Pull.Pull<readonly [Part, ...Array<Part>], AttemptError> = Effect.suspend(() => {
+  const next: PartsPull = Effect.suspend(() => {
     if (reader.out.length > 0) return Effect.succeed(reader.take() as [Part, ...Array<Part>])
     if (reader.failure !== undefined) return Effect.fail(reader.failure)
     if (reader.finished) {
-      if (drained || reader.closed) return Cause.done()
+      if (drained || reader.closed || isOver()) return Cause.done()
       drained = true
       return Effect.andThen(drain, Cause.done())
     }
-    return Effect.andThen(reader.settling ? readBriefly : read, next)
+    return reader.settling ? readBriefly : read
+  })
+  const read: PartsPull = reading(next)
+  // The answer is complete but for its usage: wait a little, then do without.
+  const readBriefly: PartsPull = Effect.flatMap(Effect.timeoutOption(reading(Effect.void), usageGrace), (result) => {
+    if (Option.isNone(result)) reader.close()
+    return next
   })
   return Stream.fromPull(Effect.succeed(next))
 }
@@ -166,14 +173,15 @@ export const make = (client: HttpClient.HttpClient): Http => {
         )
       ),
     open: (call, handlers) =>
-      Effect.flatMap(link.open(call), ({ head, pull }) => {
+      Effect.flatMap(link.open(call), (opened) => {
+        const { head, pull } = opened
         const type = contentType(head)
         if (isOk(head.status) && isStream(type)) {
           return Effect.withFiber((fiber) => {
             const sink = fiber.getRef(Event.EventSink)
             return Effect.succeed(
               streamBody(
-                pull,
+                opened,
                 new StreamReader({
                   decoder: handlers.decoder(head),
                   origin: originOf(call.target, head),

@@ -26,6 +26,8 @@ export interface Opened {
   readonly head: HttpHead
   /** Its body, as it comes. */
   readonly pull: Pull.Pull<ReadonlyArray<Uint8Array>, LLMError.AttemptError>
+  /** Whether all of the body is known to have arrived: there is nothing left on the connection. */
+  readonly isOver: () => boolean
 }
 
 /** Ways to send a call. Interruption closes the connection at once. */

@@ -115,9 +115,12 @@ const opened = (arriving: Arriving, call: HttpCall, clock: Clock.Clock): Effect.
     if (arriving.failed) return Effect.fail(transportFailure(arriving.cause, call.target, true))
     return arriving.ended ? Cause.done() : arriving.andThen(pull)
   })
+  const isOver = () => arriving.ended || arriving.failed
   const head: Effect.Effect<Opened, AttemptError> = Effect.suspend(() => {
     const { headers, status } = arriving
-    if (status > 0) return Effect.succeed({ head: { status, headers, nowMs: clock.currentTimeMillisUnsafe() }, pull })
+    if (status > 0) {
+      return Effect.succeed({ head: { status, headers, nowMs: clock.currentTimeMillisUnsafe() }, pull, isOver })
+    }
     return arriving.failed ? Effect.fail(transportFailure(arriving.cause, call.target, false)) : arriving.andThen(head)
   })
   return head
