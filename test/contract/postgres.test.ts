@@ -1,12 +1,17 @@
+import { appendFileSync } from "node:fs"
+const LOG = (...a: any[]) => appendFileSync("/tmp/w/pg.log", a.join(" ") + "\n")
 /** Budgets and the ledger on PostgreSQL. */
 import { Budget, BudgetStore, CallContext, Event, Ledger, LedgerStore, Pricing } from "@breakwater/core"
 import { Postgres, SqlBudgetStore, SqlLedgerStore } from "@breakwater/stores/sql"
 import { afterAll, describe, expect, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { spawn } from "node:child_process"
-import { join } from "node:path"
+import * as SqlClient from "effect/sql/SqlClient"
+import { spendTogether } from "../support/budget-spenders.ts"
+import { agree, Entries, makeVersion3, Questions, recordsOf } from "../support/ledger-law.ts"
 import { startPostgres } from "../support/postgres.ts"
 import { budgetStoreContract } from "./budget-store.ts"
 import { ledgerStoreContract } from "./ledger-store.ts"
@@ -15,6 +20,20 @@ const server = await startPostgres()
 
 const client = (url: string, maxConnections = 4) =>
   Layer.build(Postgres.layer({ url: Redacted.make(url), maxConnections }))
+
+/** Puts what the records of an up-to-date ledger hold, and the sums that it had in version 3, into an older one. */
+const copyAndMigrate = (newer: Context.Context<SqlClient.SqlClient>) =>
+  Effect.gen(function* () {
+    const [from, to] = [Context.get(newer, SqlClient.SqlClient), yield* SqlClient.SqlClient]
+    const copy = (table: string, rows: ReadonlyArray<object>) =>
+      rows.length === 0 ? Effect.void : Effect.asVoid(to`INSERT INTO ${to(table)} ${to.insert(rows as never)}`)
+    yield* copy("breakwater_ledger", yield* from<object>`SELECT * FROM breakwater_ledger`)
+    yield* copy(
+      "breakwater_ledger_sums",
+      yield* from<object>`SELECT * FROM breakwater_ledger_sums WHERE dimension NOT LIKE '%@day'`
+    )
+    return yield* SqlLedgerStore.make
+  })
 
 if (typeof server === "string") {
   describe(`PostgreSQL (there is no server: ${server})`, () => {
@@ -43,25 +62,105 @@ if (typeof server === "string") {
   ledgerStoreContract("PostgreSQL", { connect: pair(SqlLedgerStore.make) })
 
   describe("PostgreSQL", () => {
-    it("two processes on one budget never pass it, and use all of it", async () => {
-      const url = await server.database()
-      const child = () =>
-        new Promise<number>((resolve, reject) => {
-          const script = join(import.meta.dirname, "../support/budget-spender.ts")
-          const process_ = spawn(process.execPath, ["--conditions=breakwater-source", "--no-warnings", script, url], {
-            stdio: ["ignore", "pipe", "inherit"]
-          })
-          let said = ""
-          process_.stdout.on("data", (chunk) => (said += String(chunk)))
-          process_.once("error", reject)
-          process_.once("exit", (code) =>
-            code === 0 ? resolve(Number(said)) : reject(new Error(`ended with ${code}`))
+    it.effect.prop(
+      "the sums of the ledger agree with its records to the nano-dollar, written anew or brought up to date",
+      { entries: Entries, questions: Questions },
+      ({ entries, questions }) =>
+        Effect.gen(function* () {
+          const sql = yield* client(yield* Effect.promise(server.database))
+          const records = recordsOf(entries)
+          const older = yield* client(yield* Effect.promise(server.database))
+          yield* Effect.provide(makeVersion3, older)
+          const store = yield* Effect.provide(SqlLedgerStore.make, sql)
+          yield* store.append(records)
+          yield* store.append(records)
+          yield* agree(store, records, questions)
+          const migrated = yield* Effect.provide(copyAndMigrate(sql), older)
+          yield* agree(migrated, records, questions)
+        }).pipe(Effect.scoped),
+      { arbitrary: { runs: 6 }, timeout: 60_000 }
+    )
+
+    it.live(
+      "a server that goes away in mid-write: what was tried again is there once, and in the sums once",
+      () =>
+        Effect.gen(function* () {
+          const store = yield* Effect.provide(
+            SqlLedgerStore.make,
+            yield* client(yield* Effect.promise(server.database))
           )
-        })
-      const admitted = await Promise.all([child(), child()])
-      expect(admitted[0]! + admitted[1]!).toBe(100)
-      expect(Math.min(...admitted)).toBeGreaterThan(0)
+          let [done, failed] = [0, 0]
+          const append = (batch: number) =>
+            store.append(
+              Array.from({ length: 50 }, (_, index) =>
+                Ledger.entry({
+                  id: `${batch}-${index}`,
+                  atMs: batch,
+                  target: "p/a",
+                  user: `u${index % 5}`,
+                  costNanos: 1n
+                })
+              )
+            )
+          const write = Effect.forever(
+            Effect.suspend(() => append(done)).pipe(
+              Effect.tap(() => Effect.sync(() => done++)),
+              Effect.catch(() =>
+                Effect.andThen(
+                  Effect.sync(() => failed++),
+                  Effect.sleep("20 millis")
+                )
+              )
+            )
+          )
+          const writer = yield* Effect.forkChild(write)
+          const after = (batches: number) =>
+            Effect.repeat(Effect.sleep("5 millis"), { until: () => done >= batches, times: 4_000 })
+          yield* after(20)
+          LOG("c", done, performance.now())
+          yield* Effect.promise(server.crash)
+          LOG("d", done, performance.now())
+          yield* Effect.promise(server.restart)
+          LOG("r", done, performance.now())
+          yield* after(done + 20)
+          yield* Fiber.interrupt(writer)
+          expect(failed).toBeGreaterThan(0)
+          // The last one may or may not have been written.
+          yield* append(done)
+          const all = { fromMs: 0, toMs: 86_400_000 }
+          expect((yield* store.totals(all, []))[0]).toMatchObject({ records: (done + 1) * 50 })
+          for (const by of [["user"], ["user", "model"]] as const) {
+            const groups = yield* store.totals(all, by)
+            expect(groups.map((group) => group.costNanos)).toEqual(Array(5).fill(BigInt((done + 1) * 10)))
+          }
+        }).pipe(Effect.scoped),
+      60_000
+    )
+
+    it("two processes on one budget never pass it, and use all of it", async () => {
+      const [one, other] = await spendTogether(await server.database(), 150, 8, true)
+      expect(one.admitted + other.admitted).toBe(100)
+      expect(Math.min(one.admitted, other.admitted)).toBeGreaterThan(0)
     }, 60_000)
+
+    it.live(
+      "ten thousand calls of two processes come to what they used, and not a nano-dollar past the limit",
+      () =>
+        Effect.gen(function* () {
+          const url = yield* Effect.promise(server.database)
+          const [one, other] = yield* Effect.promise(() => spendTogether(url, 5_000, 5_000))
+          expect(one.admitted + one.refused + other.admitted + other.refused).toBe(10_000)
+          expect(one.admitted + other.admitted).toBeGreaterThanOrEqual(100)
+          const store = yield* Effect.provide(SqlBudgetStore.make, yield* client(url))
+          const account = { bucketMs: 0, fromMs: 0, endMs: Infinity }
+          expect(yield* store.balance("global\u0000lifetime\u0000", account)).toEqual({
+            spent: one.spent + other.spent,
+            reserved: 0n
+          })
+          expect(one.spent + other.spent).toBeLessThanOrEqual(1_000_000n)
+        }).pipe(Effect.scoped),
+      180_000
+    )
 
     it.live(
       "a server that goes away: calls are turned away, records wait, and nothing is lost",

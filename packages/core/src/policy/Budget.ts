@@ -160,8 +160,8 @@ export const make = (options: Options): Effect.Effect<BudgetService, Config.Conf
     const isFar = store.local === undefined
     const mode = settings.onStoreError
     const fallback = isFar && mode === "local" ? (yield* makeMemory()).local : undefined
-    const settleLater = isFar ? yield* makeSettler(store, settings.storeTimeoutMs) : () => {}
     const watch = isFar ? new StoreWatch({ store: store.name, mode, ...loss }) : undefined
+    const settleLater = watch === undefined ? () => {} : yield* makeSettler(store, settings.storeTimeoutMs, watch)
     const prefix = `${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)}${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)}`
     let ids = 0
     const nextId = () => `${prefix}-${(ids++).toString(36)}`

@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { StoreError } from "../../errors/LLMError.ts"
 import { emit } from "../../internal/emit.ts"
 import { rejection } from "../../internal/rejection.ts"
+import type { StoreWatch } from "../../internal/storeWatch.ts"
 import { timeLimit } from "../../internal/timeLimit.ts"
 import type { BudgetStoreService } from "../../store/BudgetStore.ts"
 import type { FarSettlement } from "./engine.ts"
@@ -41,12 +42,13 @@ const late = (name: string, limitMs: number): StoreError =>
     operation: "settle"
   })
 
-/** How long the end of the scope waits for what is left. */
-const farewell = "5 seconds"
+/** How long the end of the scope waits for what is left, and how long where the store is lost. */
+const farewell = { normal: "5 seconds", lost: "1 second" } as const
 
 export const makeSettler = (
   store: BudgetStoreService,
-  timeoutMs: number
+  timeoutMs: number,
+  watch: StoreWatch
 ): Effect.Effect<(settlement: FarSettlement) => void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const queue = yield* Queue.dropping<FarSettlement>(backlog)
@@ -78,15 +80,13 @@ export const makeSettler = (
     for (let i = 0; i < workers; i++) yield* Effect.forkScoped(work)
     // Added last, and so run first, while the workers still work.
     yield* Effect.addFinalizer(() =>
-      Effect.ignore(
-        Effect.timeout(
-          Effect.callback<void>((resume) => {
-            idle = () => resume(Effect.void)
-            if (open === 0) idle()
-          }),
-          farewell
-        )
-      )
+      Effect.suspend(() => {
+        const settled = Effect.callback<void>((resume) => {
+          idle = () => resume(Effect.void)
+          if (open === 0) idle()
+        })
+        return Effect.ignore(Effect.timeout(settled, watch.isLost ? farewell.lost : farewell.normal))
+      })
     )
     return (settlement) => {
       open++
