@@ -1,7 +1,7 @@
 /**
  * A gateway: a configuration, the engines built from it, and the server in front of them.
  */
-import { Metrics } from "@breakwater/core"
+import { Metrics, Summary } from "@breakwater/core"
 import type * as EffectConfig from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -57,8 +57,9 @@ const start = (config: GatewayConfig, options: Options, directory: string) =>
   })
 
 const observed = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
-  Effect.flatMap(Layer.build(Layer.provideMerge(Watch.layer, Metrics.layer)), (context) =>
-    Effect.provide(effect, context)
+  Effect.flatMap(
+    Layer.build(Watch.layer.pipe(Layer.provideMerge(Summary.layer), Layer.provideMerge(Metrics.layer))),
+    (context) => Effect.provide(effect, context)
   )
 
 /**

@@ -111,6 +111,25 @@ export type Name = keyof typeof entries
 /** Every name, in the order in which keys in the environment are looked for. */
 export const names = Object.keys(entries) as ReadonlyArray<Name>
 
+/** Where providers are that have an address of their own. */
+const addresses: { readonly [N in Name]?: string } = {
+  openai: "https://api.openai.com/v1",
+  anthropic: "https://api.anthropic.com",
+  gemini: "https://generativelanguage.googleapis.com",
+  openrouter: "https://openrouter.ai/api/v1",
+  groq: "https://api.groq.com/openai/v1",
+  together: "https://api.together.xyz/v1",
+  sambanova: "https://api.sambanova.ai/v1",
+  huggingface: "https://router.huggingface.co/v1",
+  ollama: "http://localhost:11434/v1",
+  lmstudio: "http://localhost:1234/v1",
+  llamacpp: "http://localhost:8080/v1",
+  vllm: "http://localhost:8000/v1"
+}
+
+/** The address that a provider is asked at when it is given none; `undefined` where there is no such address. */
+export const addressOf = (name: Name): string | undefined => addresses[name]
+
 /** Whether a text is a name in the catalog. */
 export const isName = (text: string): text is Name => Object.hasOwn(entries, text)
 

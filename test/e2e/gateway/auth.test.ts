@@ -167,10 +167,31 @@ describe("administration", () => {
     )
   )
 
-  it.live("is closed where there are no keys", () =>
+  it.live("is open without keys, but only for whoever sits at the machine", () =>
     onStage((stage) =>
       Effect.gen(function* () {
-        assert.strictEqual((yield* promised(() => fetch(`${stage.url}/admin/snapshot`))).status, 403)
+        const status = (headers: Record<string, string>, path = "/admin/snapshot", method = "GET") =>
+          promised(
+            () =>
+              new Promise<number>((resolve, reject) => {
+                const asked = Http.request(`${stage.url}${path}`, { headers, method }, (res) => {
+                  res.resume()
+                  resolve(res.statusCode ?? 0)
+                })
+                asked.once("error", reject)
+                asked.end(method === "POST" ? "{}" : undefined)
+              })
+          )
+        assert.strictEqual(yield* status({}), 200)
+        assert.strictEqual(yield* status({ origin: stage.url }), 200)
+        assert.strictEqual(yield* status({ host: "localhost:1" }), 200)
+        // A page of another site; a name that was pointed at this machine; a proxy on it.
+        assert.strictEqual(yield* status({ origin: "https://evil.example" }), 403)
+        assert.strictEqual(yield* status({ origin: "null" }), 403)
+        assert.strictEqual(yield* status({ host: "evil.example" }), 403)
+        assert.strictEqual(yield* status({ "x-forwarded-for": "10.0.0.1" }), 403)
+        assert.strictEqual(yield* status({ origin: "https://evil.example" }, "/admin/breakers", "POST"), 403)
+        assert.strictEqual(yield* status({}, "/admin/breakers", "POST"), 400)
       })
     )
   )

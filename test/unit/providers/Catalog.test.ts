@@ -6,6 +6,8 @@ import type * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 
@@ -184,4 +186,31 @@ describe("Catalog.layerConfig", () => {
       expect(stats.byClient).toEqual({ "…1234": 1 })
     }).pipe(Effect.scoped)
   )
+})
+
+describe("Catalog.addressOf", () => {
+  for (const name of Catalog.names) {
+    const address = Catalog.addressOf(name)
+    if (address === undefined) continue
+    it.effect(`is where ${name} is asked that is given no other`, () =>
+      Effect.gen(function* () {
+        const asked: Array<string> = []
+        const client = HttpClient.make((request) => {
+          asked.push(request.url)
+          return Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}", { status: 500 })))
+        })
+        const provider = yield* LLMProvider.LLMProvider.pipe(
+          Effect.provide(Catalog.fromName(name, { apiKey: Redacted.make("k") })),
+          Effect.provideService(HttpClient.HttpClient, client)
+        )
+        yield* Effect.flip(provider.generate({ model: "m", messages: [{ role: "user", content: "?" }] }))
+        expect(asked[0]).toMatch(new RegExp(`^${address.replaceAll(".", "\\.")}/`))
+      })
+    )
+  }
+
+  it("is nowhere for servers that could be anywhere", () => {
+    expect(Catalog.addressOf("openai-compatible")).toBeUndefined()
+    expect(Catalog.addressOf("azure")).toBeUndefined()
+  })
 })

@@ -2,7 +2,7 @@
 import { Event, Events, Money } from "@breakwater/core"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { type Principal, requireScope } from "../auth/Permissions.ts"
+import { anonymous, type Principal, requireScope } from "../auth/Permissions.ts"
 import { CurrentCaller } from "../config/build/Caller.ts"
 import { isPriced } from "../config/build/Money.ts"
 import { CurrentMeter } from "../config/build/Tiers.ts"
@@ -92,6 +92,21 @@ const asCaller = (
   return run.pipe(Effect.provideService(CurrentMeter, meter), Events.listen(meter.note), Effect.ensuring(meter.settle))
 }
 
+const loopback = /^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|::ffff:127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/
+const loopbackHost = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i
+
+/**
+ * Without keys, whoever sits at this machine may administer it; a page of somebody else's in a browser on it may not, by
+ * whatever name it calls this machine.
+ */
+const isHere = ({ req }: Exchange, principal: Principal): boolean => {
+  if (principal !== anonymous || !loopback.test(req.socket.remoteAddress ?? "")) return false
+  const { host = "", origin } = req.headers
+  // A proxy on this machine passes on requests of others.
+  if (req.headers["x-forwarded-for"] !== undefined || req.headers.forwarded !== undefined) return false
+  return loopbackHost.test(host) && (origin === undefined || origin.replace(/^https?:\/\//, "") === host)
+}
+
 /** Answers a request, or fails with what is wrong with it. */
 export const dispatch =
   (find: (path: string) => Found | undefined) =>
@@ -108,7 +123,7 @@ export const dispatch =
       if (scope === undefined) return route.handler(exchange)
       return Effect.flatMap(exchange.engine.auth.authenticate(exchange.req.headers), (principal) => {
         exchange.principal = principal
-        const denied = requireScope(principal, scope)
+        const denied = scope === "admin" && isHere(exchange, principal) ? undefined : requireScope(principal, scope)
         if (denied !== undefined) return Effect.fail(denied)
         return route.limited
           ? Effect.andThen(limit(exchange, principal), asCaller(exchange, principal, route.handler))

@@ -8,11 +8,13 @@ import * as Dashboard from "../handlers/Dashboard.ts"
 import { embeddings } from "../handlers/Embeddings.ts"
 import { health, ready } from "../handlers/Health.ts"
 import * as Live from "../handlers/Live.ts"
+import { budgets, limits } from "../handlers/Limits.ts"
 import { messages } from "../handlers/Messages.ts"
 import { metrics } from "../handlers/Metrics.ts"
 import { model, models } from "../handlers/Models.ts"
 import { openApi } from "../handlers/OpenApi.ts"
 import { recentRequest, recentRequests } from "../handlers/RecentRequests.ts"
+import { usage } from "../handlers/Usage.ts"
 import type { Exchange } from "../internal/Exchange.ts"
 import type { Watching } from "../Watch.ts"
 
@@ -58,7 +60,12 @@ interface Surroundings extends Admin.ServerState, Pick<Live.LiveOptions, "detach
 export const routesOf = (server: Surroundings): ReadonlyArray<Route> => {
   const { detach, mayStay, watch } = server
   const dashboard = Dashboard.make()
-  const live = Live.events({ hub: watch.live, snapshot: Admin.snapshotText(server), mayStay, detach })
+  const live = Live.events({
+    hub: watch.live,
+    snapshot: (engine) => Admin.snapshotText(server)(engine),
+    mayStay,
+    detach
+  })
   const routes: ReadonlyArray<Route> = [
     guarded("POST", "/v1/chat/completions", "chat", "Chat completions, whole or streamed (OpenAI)", chatCompletions),
     guarded("POST", "/v1/messages", "chat", "Messages, whole or streamed (Anthropic)", messages),
@@ -77,6 +84,9 @@ export const routesOf = (server: Surroundings): ReadonlyArray<Route> => {
     guarded("GET", "/admin/events", "admin", "What the policies do, as it happens", live),
     guarded("GET", "/admin/requests", "admin", "The last requests", recentRequests(watch.recent)),
     guarded("GET", "/admin/requests/{id}", "admin", "One of the last requests", recentRequest(watch.recent)),
+    guarded("GET", "/admin/budgets", "admin", "What is spent of every budget", budgets),
+    guarded("GET", "/admin/limits", "admin", "What is left of windows, quotas and slots", limits),
+    guarded("GET", "/admin/usage", "admin", "What the ledger says was used and spent", usage),
     guarded("GET", "/admin/config", "admin", "The configuration in force, without secrets", Admin.config),
     guarded("GET", "/admin/breakers", "admin", "The circuit breakers", Admin.breakers),
     guarded("POST", "/admin/breakers", "admin", "Resets or holds a circuit breaker", Admin.changeBreaker),

@@ -16,6 +16,7 @@ const principalOf = (key: StoredKey): Principal => ({
   ...(key.user === undefined ? {} : { user: key.user }),
   ...(key.project === undefined ? {} : { project: key.project }),
   ...(key.tier === undefined ? {} : { tier: key.tier }),
+  ...(key.priority === undefined ? {} : { priority: key.priority }),
   ...(key.models === undefined ? {} : { models: key.models })
 })
 

@@ -1,6 +1,6 @@
 /**
  * JSON web tokens, verified by `jose`: algorithms pinned, signature, `exp`, `nbf`, `aud` and `iss` checked. An accepted
- * token is remembered by its hash until it expires.
+ * token is remembered by its hash until it expires, for five minutes at most: its issuer may have withdrawn the key.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -8,13 +8,18 @@ import * as Redacted from "effect/Redacted"
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from "jose"
 import { createHash } from "node:crypto"
 import type { ConfigurationError } from "../config/Load.ts"
+import { defaults } from "../config/Defaults.ts"
 import { secretOf } from "../config/Load.ts"
 import { type JwtConfig, millisOf, type Scope } from "../config/Schema.ts"
 import { type Problem, problem } from "../internal/Problem.ts"
 import { type Principal, usual } from "./Permissions.ts"
 
 const maxRemembered = 10_000
-const defaultSkewMs = 30_000
+const rememberedMs = 300_000
+/** A token that names an unknown key has the keys read again, but not more often than this. */
+const cooldownMs = 2_000
+/** Keys are read again after this time even if all are known. */
+const keysMs = 300_000
 const known: ReadonlySet<string> = new Set<Scope>(["chat", "embeddings", "models", "metrics", "admin"])
 
 /** Verifies tokens. */
@@ -50,8 +55,9 @@ const scopesOf = (payload: JWTPayload, name: string): ReadonlySet<Scope> => {
 }
 
 const principalOf = (payload: JWTPayload, config: JwtConfig): Principal => {
-  const claims = { tenant: "tenant", user: "sub", tier: "tier", scopes: "scope", ...config.claims }
+  const claims = { tenant: "tenant", user: "sub", project: "project", tier: "tier", scopes: "scope", ...config.claims }
   const user = textClaim(payload, claims.user)
+  const project = textClaim(payload, claims.project)
   const tier = textClaim(payload, claims.tier)
   const tenant = textClaim(payload, claims.tenant) ?? "default"
   return {
@@ -59,6 +65,7 @@ const principalOf = (payload: JWTPayload, config: JwtConfig): Principal => {
     tenant,
     scopes: scopesOf(payload, claims.scopes),
     ...(user === undefined ? {} : { user }),
+    ...(project === undefined ? {} : { project }),
     ...(tier === undefined ? {} : { tier })
   }
 }
@@ -68,13 +75,20 @@ export const make = (config: JwtConfig): Effect.Effect<Verifier, ConfigurationEr
   Effect.gen(function* () {
     const secret = config.secret === undefined ? undefined : yield* secretOf(config.secret, "auth.jwt.secret")
     const remote =
-      config.jwksUrl === undefined ? undefined : createRemoteJWKSet(new URL(config.jwksUrl), { timeoutDuration: 5_000 })
+      config.jwksUrl === undefined
+        ? undefined
+        : createRemoteJWKSet(new URL(config.jwksUrl), {
+            timeoutDuration: 5_000,
+            cooldownDuration: cooldownMs,
+            cacheMaxAge: keysMs
+          })
     const symmetric = secret === undefined ? undefined : new TextEncoder().encode(Redacted.value(secret))
     const key: JWTVerifyGetKey = (header, token) => (remote === undefined ? symmetric! : remote(header, token))
     const remembered = new Map<string, { readonly untilMs: number; readonly principal: Principal }>()
-    const remember = (hash: string, payload: JWTPayload, principal: Principal): Principal => {
+    const remember = (hash: string, payload: JWTPayload, principal: Principal, nowMs: number): Principal => {
       if (remembered.size >= maxRemembered) remembered.delete(remembered.keys().next().value!)
-      remembered.set(hash, { untilMs: (payload.exp ?? 0) * 1_000, principal })
+      const untilMs = Math.min((payload.exp ?? 0) * 1_000, nowMs + rememberedMs)
+      remembered.set(hash, { untilMs, principal })
       return principal
     }
     const check = (token: string, hash: string, nowMs: number): Effect.Effect<Principal, Problem> =>
@@ -84,14 +98,14 @@ export const make = (config: JwtConfig): Effect.Effect<Verifier, ConfigurationEr
             jwtVerify(token, key, {
               algorithms: [...config.algorithms],
               requiredClaims: ["exp"],
-              clockTolerance: (config.clockSkew === undefined ? defaultSkewMs : millisOf(config.clockSkew)) / 1_000,
+              clockTolerance: millisOf(config.clockSkew ?? defaults.clockSkew) / 1_000,
               currentDate: new Date(nowMs),
               ...(config.issuer === undefined ? {} : { issuer: config.issuer }),
               ...(config.audience === undefined ? {} : { audience: config.audience })
             }),
           catch: reasonOf
         }),
-        ({ payload }) => remember(hash, payload, principalOf(payload, config))
+        ({ payload }) => remember(hash, payload, principalOf(payload, config), nowMs)
       )
     return {
       verify: (token) =>

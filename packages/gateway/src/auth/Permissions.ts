@@ -10,6 +10,7 @@ export interface Principal {
   readonly user?: string
   readonly project?: string
   readonly tier?: string
+  readonly priority?: "interactive" | "batch"
   readonly scopes: ReadonlySet<Scope>
   readonly models?: ReadonlyArray<string>
 }
@@ -17,7 +18,7 @@ export interface Principal {
 /** What a key may do that does not say. */
 export const usual: ReadonlyArray<Scope> = ["chat", "embeddings", "models"]
 
-/** The caller of a gateway without keys: everything but administration. */
+/** The caller of a gateway without keys: everything but administration, unless they sit at the machine itself. */
 export const anonymous: Principal = {
   id: "anonymous",
   tenant: "default",
@@ -31,7 +32,7 @@ export const requireScope = (principal: Principal, scope: Scope): Problem | unde
     : problem(
         "forbidden",
         principal === anonymous
-          ? `This needs a key with the scope ${scope}, and no keys are configured.`
+          ? `This needs a key with the scope ${scope}, and no keys are configured: then it is for requests from this machine only.`
           : `The key does not have the scope ${scope}.`,
         { headers: { "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"` } }
       )

@@ -1,12 +1,16 @@
 /** Administration: what the policies know, the configuration in force, and breakers by hand. Needs the scope `admin`. */
-import type { CircuitBreaker } from "@breakwater/core"
+import { type CircuitBreaker, Summary } from "@breakwater/core"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { Engine } from "../config/Build.ts"
 import { readJson } from "../internal/Body.ts"
 import type { Exchange } from "../internal/Exchange.ts"
 import { defined, maybeText, reading, text } from "../internal/Fields.ts"
 import { isProblem, type Problem, problem, wrong } from "../internal/Problem.ts"
-import { providersOf } from "./Health.ts"
+import { version } from "../internal/Version.ts"
+import { providersOf, storesOf } from "./Health.ts"
+import { accountsOf, breakersOf, bulkheadsOf, jsonOf, quotasOf, routesOf } from "./Standing.ts"
 
 const secretNames = new Set(["apiKey", "secret", "hash", "redis", "postgres"])
 
@@ -24,14 +28,6 @@ export const masked = (value: unknown, name = ""): unknown => {
   return secretNames.has(name) && typeof value === "string" ? "***" : value
 }
 
-const breakersOf = (engine: Engine) =>
-  Effect.map(
-    Effect.forEach(engine.breakers, ([route, breaker]) =>
-      Effect.map(breaker.snapshots, (snapshots) => snapshots.map((snapshot) => ({ route, ...snapshot })))
-    ),
-    (all) => all.flat()
-  )
-
 /** What only the server knows. */
 export interface ServerState {
   readonly inFlight: () => number
@@ -40,38 +36,58 @@ export interface ServerState {
   readonly shed: () => number
 }
 
-const jsonSafe = (value: unknown): string =>
-  JSON.stringify(value, (_, each: unknown) => (typeof each === "bigint" ? each.toString() : each))
+const serverOf = (server: ServerState, sinceAt: number | undefined, nowMs: number) => ({
+  inFlight: server.inFlight(),
+  connections: server.connections(),
+  served: server.served(),
+  shed: server.shed(),
+  ...(sinceAt === undefined ? {} : { uptimeMs: nowMs - sinceAt })
+})
 
-/** The body of `/admin/snapshot`. */
+/** The body of `/admin/snapshot`. With `mergeable`, the summary is such that several gateways' can be added up. */
 export const snapshotText =
   (server: ServerState) =>
-  (engine: Engine): Effect.Effect<string> =>
+  (engine: Engine, mergeable = false): Effect.Effect<string> =>
     Effect.gen(function* () {
-      const cache = yield* Effect.option(engine.cache.stats)
-      const body = {
-        server: {
-          inFlight: server.inFlight(),
-          connections: server.connections(),
-          served: server.served(),
-          shed: server.shed()
-        },
-        providers: yield* providersOf(engine),
+      const summary = Option.getOrUndefined(yield* Effect.serviceOption(Summary.Summary))
+      const now = yield* Clock.currentTimeMillis
+      const view = summary === undefined ? undefined : yield* mergeable ? summary.state : summary.snapshot
+      const [providers, stores] = yield* Effect.all([providersOf(engine), storesOf(engine)], { concurrency: 2 })
+      const cache = Option.getOrNull(yield* Effect.option(engine.cache.stats))
+      const similar = engine.semanticCache === undefined ? null : yield* engine.semanticCache.stats
+      return jsonOf({
+        at: now,
+        version,
+        server: serverOf(server, view?.sinceAt, now),
+        summary: view ?? null,
+        providers,
+        stores,
         breakers: yield* breakersOf(engine),
-        cache: cache._tag === "Some" ? cache.value : null
-      }
-      return jsonSafe(body)
+        bulkheads: yield* bulkheadsOf(engine),
+        quotas: yield* quotasOf(engine),
+        limits: yield* engine.tiers.standings,
+        budgets: (yield* accountsOf(engine)) ?? [],
+        cache: engine.config.cache === undefined ? null : cache,
+        semanticCache: similar,
+        routes: routesOf(engine)
+      })
     })
 
 export const snapshot =
   (server: ServerState) =>
-  (exchange: Exchange): Effect.Effect<void> =>
-    Effect.flatMap(snapshotText(server)(exchange.engine), (text) => exchange.send(200, text))
+  (exchange: Exchange): Effect.Effect<void, Problem> =>
+    Effect.suspend(() => {
+      const mergeable = exchange.query.get("mergeable") ?? "false"
+      if (mergeable !== "true" && mergeable !== "false") return Effect.fail(wrong("mergeable", "true or false"))
+      return Effect.flatMap(snapshotText(server)(exchange.engine, mergeable === "true"), (text) =>
+        exchange.send(200, text)
+      )
+    })
 
 export const config = (exchange: Exchange): Effect.Effect<void> => exchange.json(200, masked(exchange.engine.config))
 
 export const breakers = (exchange: Exchange): Effect.Effect<void> =>
-  Effect.flatMap(breakersOf(exchange.engine), (all) => exchange.send(200, jsonSafe({ breakers: all })))
+  Effect.flatMap(breakersOf(exchange.engine), (all) => exchange.send(200, jsonOf({ breakers: all })))
 
 /** Holds that were set by hand, so that they can be given back. */
 const holds = new WeakMap<CircuitBreaker.CircuitBreakerService, Map<string, CircuitBreaker.Release>>()

@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type { Route } from "../api/Routes.ts"
 import type { Exchange } from "../internal/Exchange.ts"
+import { version } from "../internal/Version.ts"
 
 const chatSchema = {
   type: "object",
@@ -58,7 +59,7 @@ const describe = (routes: ReadonlyArray<Route>): object => {
   for (const route of routes) (paths[route.path] ??= {})[route.method.toLowerCase()] = operation(route)
   return {
     openapi: "3.1.0",
-    info: { title: "Breakwater gateway", version: "0.1.0" },
+    info: { title: "Breakwater gateway", version },
     components: {
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer" },

@@ -32,7 +32,7 @@ const contextOf = (exchange: Exchange): Call.CallControls["context"] | Problem =
     .filter((tag) => tag !== "")
   const user = principal.user ?? exchange.header("x-breakwater-user")
   const project = principal.project ?? exchange.header("x-breakwater-project")
-  const priority = exchange.header("x-breakwater-priority")
+  const priority = principal.priority ?? exchange.header("x-breakwater-priority")
   if (tags !== undefined && (tags.length > 20 || !tags.every((tag) => label.test(tag)))) {
     return wrongHeader("x-breakwater-tags", "at most 20 tags with commas between, each at most 128 visible characters")
   }

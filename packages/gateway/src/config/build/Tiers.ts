@@ -184,6 +184,11 @@ const standing = (
   })
 }
 
+/** The entries as they are when they are walked over. */
+const copyOf = <K, V>(map: ReadonlyMap<K, V>): Iterable<readonly [K, V]> => ({
+  [Symbol.iterator]: () => [...map].values()
+})
+
 /** Makes the limits of the tiers. */
 export const make = (
   config: GatewayConfig,
@@ -219,7 +224,7 @@ export const make = (
         return new Meter(tokens, principal.id, plan, tell)
       },
       standings: Effect.map(
-        Effect.forEach([...seen], ([key, tier]) =>
+        Effect.forEach(copyOf(seen), ([key, tier]) =>
           Effect.zipWith(
             standing(requests, requestPlans, "requests", key, tier),
             standing(tokens, tokenPlans, "tokens", key, tier),
