@@ -1,5 +1,3 @@
-import { appendFileSync } from "node:fs"
-const LOG = (...a: any[]) => appendFileSync("/tmp/w/pg.log", a.join(" ") + "\n")
 /** Budgets and the ledger on PostgreSQL. */
 import { Budget, BudgetStore, CallContext, Event, Ledger, LedgerStore, Pricing } from "@breakwater/core"
 import { Postgres, SqlBudgetStore, SqlLedgerStore } from "@breakwater/stores/sql"
@@ -117,11 +115,8 @@ if (typeof server === "string") {
           const after = (batches: number) =>
             Effect.repeat(Effect.sleep("5 millis"), { until: () => done >= batches, times: 4_000 })
           yield* after(20)
-          LOG("c", done, performance.now())
           yield* Effect.promise(server.crash)
-          LOG("d", done, performance.now())
           yield* Effect.promise(server.restart)
-          LOG("r", done, performance.now())
           yield* after(done + 20)
           yield* Fiber.interrupt(writer)
           expect(failed).toBeGreaterThan(0)

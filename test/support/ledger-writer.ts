@@ -1,8 +1,11 @@
-/** A process that writes to a ledger until it is killed, and prints every id once the ledger has acknowledged it. */
+/**
+ * A process that writes to a ledger until it is killed, and prints every id once the ledger has acknowledged it. It
+ * begins when something comes in, so that it can be started before its turn.
+ */
 import { Ledger } from "@breakwater/core"
 import { Sqlite, SqlLedgerStore } from "@breakwater/stores/sql"
 import * as Effect from "effect/Effect"
-import { writeSync } from "node:fs"
+import { readSync, writeSync } from "node:fs"
 
 const [filename, round] = [process.argv[2]!, process.argv[3]!]
 
@@ -26,4 +29,5 @@ const program = Effect.gen(function* () {
   }
 })
 
+readSync(0, new Uint8Array(1))
 await Effect.runPromise(Effect.provide(program, Sqlite.layer({ filename })))

@@ -27,20 +27,23 @@ const everything: Ledger.LedgerFilter = { fromMs: 0, toMs: 1e14 }
 const entry = (id: string, over: Partial<Ledger.EntryOptions> = {}) =>
   Ledger.entry({ id, atMs: 5, target: "p/a", costNanos: 1n, ...over })
 
-/** Runs a writer and kills it after so many acknowledged lines; answers with what it acknowledged. */
-const killAfter = (filename: string, round: number, lines: number) =>
+/** A writer that loads, and waits for its turn. */
+const startWriter = (filename: string, round: number) =>
+  spawn(
+    process.execPath,
+    [
+      "--conditions=breakwater-source",
+      "--no-warnings",
+      join(import.meta.dirname, "../../../support/ledger-writer.ts"),
+      filename,
+      String(round)
+    ],
+    { stdio: ["pipe", "pipe", "pipe"] }
+  )
+
+/** Lets a writer write, and kills it after so many acknowledged lines; answers with what it acknowledged. */
+const killAfter = (child: ReturnType<typeof startWriter>, lines: number) =>
   new Promise<ReadonlyArray<string>>((resolve, reject) => {
-    const child = spawn(
-      process.execPath,
-      [
-        "--conditions=breakwater-source",
-        "--no-warnings",
-        join(import.meta.dirname, "../../../support/ledger-writer.ts"),
-        filename,
-        String(round)
-      ],
-      { stdio: ["ignore", "pipe", "pipe"] }
-    )
     let said = ""
     let complained = ""
     let killed = false
@@ -58,6 +61,7 @@ const killAfter = (filename: string, round: number, lines: number) =>
       if (whole[0] !== "ready") reject(new Error(complained))
       else resolve(whole.slice(1))
     })
+    child.stdin.write("!")
   })
 
 describe("the ledger in SQLite", () => {
@@ -66,8 +70,12 @@ describe("the ledger in SQLite", () => {
     try {
       const filename = join(path, "ledger.db")
       const acknowledged: Array<string> = []
-      for (let round = 0; round < 50; round++)
-        acknowledged.push(...(await killAfter(filename, round, 1 + ((round * 37) % 300))))
+      // The next ones load while one writes.
+      const writers = [startWriter(filename, 0), startWriter(filename, 1)]
+      for (let round = 0; round < 50; round++) {
+        if (round < 48) writers.push(startWriter(filename, round + 2))
+        acknowledged.push(...(await killAfter(writers[round]!, 1 + ((round * 37) % 300))))
+      }
       expect(acknowledged.length).toBeGreaterThan(1_000)
       await Effect.runPromise(
         Effect.scoped(
@@ -94,6 +102,8 @@ describe("the ledger in SQLite", () => {
               byRecords.set(row.user_id, row.n)
             }
             expect(new Map(bySums.map((group) => [group.by.user!, group.costNanos]))).toEqual(byRecords)
+            const crossed = yield* store.totals({ fromMs: 0, toMs: 86_400_000 * 10_000 }, ["user", "model"])
+            expect(new Map(crossed.map((group) => [group.by.user!, group.costNanos]))).toEqual(byRecords)
           })
         )
       )

@@ -1,7 +1,8 @@
 /** Failures of a database as errors of a store. */
 import { LLMError } from "@breakwater/core"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 
 /** What went wrong, without the statement: it may hold what nobody should read. */
 const reasonOf = (error: SqlError): string => {
@@ -20,8 +21,25 @@ const storeError = (store: string, operation: string, error: SqlError): LLMError
       })
   )
 
+/**
+ * The error of the database in a cause. One that comes while a transaction is rolled back, because the server is gone,
+ * is a defect to the client; to a store it is a store that is away.
+ */
+const errorIn = (cause: Cause.Cause<SqlError>): SqlError | undefined => {
+  for (const reason of cause.reasons) {
+    const error = Cause.isFailReason(reason) ? reason.error : Cause.isDieReason(reason) ? reason.defect : undefined
+    if (isSqlError(error)) return error
+  }
+  return undefined
+}
+
 /** Gives the failures of an effect the name of what was done. */
 export const asStoreError =
   (store: string, operation: string) =>
   <A, R>(effect: Effect.Effect<A, SqlError, R>): Effect.Effect<A, LLMError.StoreError, R> =>
-    Effect.mapError(effect, (error) => storeError(store, operation, error))
+    Effect.catchCause(effect, (cause) => {
+      const error = Cause.hasInterrupts(cause) ? undefined : errorIn(cause)
+      return error === undefined
+        ? Effect.failCause(cause as Cause.Cause<never>)
+        : Effect.fail(storeError(store, operation, error))
+    })

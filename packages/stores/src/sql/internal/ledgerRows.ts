@@ -45,7 +45,8 @@ export const columns = [
   "fingerprint"
 ] as const
 
-const whole = (value: number): number => Math.max(0, Math.round(value))
+/** A count as a column takes it. */
+export const whole = (value: number): number => Math.max(0, Math.round(value))
 
 /** The values of a record, in the order of the columns. */
 export const valuesOf = (record: Ledger.LedgerRecord): ReadonlyArray<string | number | bigint | null> => [
