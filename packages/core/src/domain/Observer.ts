@@ -10,22 +10,36 @@ import type { AttemptRecord, CallCost } from "./Call.ts"
 import type { CallContext } from "./CallContext.ts"
 import type { PolicyEvent } from "./Event.ts"
 import type { LLMError } from "../errors/LLMError.ts"
-import type { FinishReason } from "./Response.ts"
+import type { ContentPart, FinishReason, StreamPart } from "./Response.ts"
 import type { Usage } from "./Usage.ts"
+
+/** Why an attempt was made after, or beside, another one. */
+export type AttemptKind = "first" | "retry" | "failover" | "hedge"
+
+/** What is known of the answer to an attempt. */
+export interface AttemptAnswer {
+  readonly id?: string | undefined
+  readonly model?: string | undefined
+  readonly finishReason?: FinishReason | undefined
+  /** The whole answer; of a stream, `parts` were told. */
+  readonly content?: ReadonlyArray<ContentPart> | undefined
+}
 
 /** Observes one attempt. */
 export interface AttemptObserver {
   /** Lets the provider call run inside the attempt's span. */
   readonly within: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   readonly firstToken: (afterMs: number) => void
-  readonly end: (outcome: AttemptOutcome, model: string | undefined) => void
+  /** Hears the parts of a stream; `undefined` where nobody wants them. */
+  readonly parts: ((parts: ReadonlyArray<StreamPart>) => void) | undefined
+  readonly end: (outcome: AttemptOutcome, answer: AttemptAnswer | undefined) => void
 }
 
 /** Observes one call. Nothing here may throw. */
 export interface CallObserver {
   readonly emit: (event: PolicyEvent) => void
   /** `undefined` when attempts are not observed one by one. */
-  readonly attempt: (call: AttemptCall) => AttemptObserver | undefined
+  readonly attempt: (call: AttemptCall, kind: AttemptKind) => AttemptObserver | undefined
   readonly end: (end: CallEnd) => void
 }
 

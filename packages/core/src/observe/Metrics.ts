@@ -10,8 +10,9 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
-import { EventSink, type PolicyEvent } from "../domain/Event.ts"
+import { EventSink, type PolicyEvent, type RequestStarted } from "../domain/Event.ts"
 import { joined } from "../internal/emit.ts"
+import { operationName, providerName } from "../internal/genAi.ts"
 import type { RateLimits } from "../domain/RateLimits.ts"
 
 /** Series of one family at most. */
@@ -116,7 +117,7 @@ const scopes = { requests: "requests", tokens: "tokens", inputTokens: "input-tok
 /** Turns events into updates; plain code, called for every event. */
 class Recorder {
   private readonly families: Families
-  private readonly operations = new Map<string, string>()
+  private readonly operations = new Map<string, RequestStarted["operation"]>()
 
   constructor(context: Context.Context<never>) {
     this.families = Object.fromEntries(
@@ -199,7 +200,7 @@ class Recorder {
     }
   }
 
-  private started(requestId: string, operation: string): void {
+  private started(requestId: string, operation: RequestStarted["operation"]): void {
     if (this.operations.size >= maxCalls) {
       for (const oldest of this.operations.keys()) {
         this.operations.delete(oldest)
@@ -212,8 +213,8 @@ class Recorder {
   private genAi(requestId: string, target: string): Labels {
     const [provider, model] = halves(target)
     return {
-      "gen_ai.operation.name": this.operations.get(requestId) === "embed" ? "embeddings" : "chat",
-      "gen_ai.provider.name": provider,
+      "gen_ai.operation.name": operationName(this.operations.get(requestId)),
+      "gen_ai.provider.name": providerName(provider),
       "gen_ai.request.model": model
     }
   }

@@ -19,7 +19,7 @@ export const forCall = (
   const emit = sink === undefined ? (_event: PolicyEvent): void => {} : guarded(sink)
   return {
     emit,
-    attempt: (call) => spans?.attempt(call),
+    attempt: (call, kind) => spans?.attempt(call, kind),
     end: (end) => {
       emit({
         type: "request-finished",

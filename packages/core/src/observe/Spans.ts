@@ -1,9 +1,9 @@
 /**
  * Spans of a call, by the OpenTelemetry conventions for generative AI: one for the request, and below it one for
- * each attempt. Prompts and answers are never part of a span.
+ * each attempt. Prompts and answers are part of a span only where `Telemetry.layerContent` says so.
  *
  * Tokens stand on the attempts only, so that adding up spans counts them once. Attempts after the first are linked
- * to the one they follow.
+ * to the one they follow, and the link says why: `retry`, `failover` or `hedge`.
  */
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -16,7 +16,10 @@ import * as Tracer from "effect/Tracer"
 import type { AttemptCall, AttemptOutcome } from "../domain/Attempt.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "../domain/Request.ts"
 import type { Usage } from "../domain/Usage.ts"
-import type { AttemptObserver, CallEnd } from "../domain/Observer.ts"
+import type { AttemptAnswer, AttemptKind, AttemptObserver, CallEnd } from "../domain/Observer.ts"
+import { operationName, providerName } from "../internal/genAi.ts"
+import { type ContentSettings, inputMessages, Output, systemInstructions } from "../internal/spanContent.ts"
+import { Content } from "./Telemetry.ts"
 
 /** What the request span says from the start. */
 export interface RequestSpanOptions {
@@ -28,12 +31,9 @@ export interface RequestSpanOptions {
 
 /** The spans of one call. */
 export interface CallSpans {
-  readonly attempt: (call: AttemptCall) => AttemptObserver
+  readonly attempt: (call: AttemptCall, kind: AttemptKind) => AttemptObserver
   readonly end: (end: CallEnd) => void
 }
-
-const operationName = (operation: RequestSpanOptions["operation"]): string =>
-  operation === "embed" ? "embeddings" : "chat"
 
 /** Opens the request span, or answers `undefined` when no tracer but Effect's default is in place. */
 export const open = (
@@ -59,20 +59,28 @@ export const open = (
     request.attribute(key, value)
   }
   request.attribute("gen_ai.operation.name", name)
-  request.attribute("gen_ai.provider.name", options.provider)
+  request.attribute("gen_ai.provider.name", providerName(options.provider))
   request.attribute("gen_ai.request.model", options.model)
   request.attribute("breakwater.request.id", options.requestId)
   request.attribute("breakwater.operation", options.operation)
 
+  const content = options.operation === "embed" ? undefined : fiber.getRef(Content)
+  const streamed = options.operation === "stream"
   let previous: Tracer.Span | undefined
   return {
-    attempt: (call) => {
-      const span = attemptSpan(tracer, clock, name, request, previous, call)
+    attempt: (call, kind) => {
+      const span = attemptSpan({ tracer, clock, name, request, previous, call, kind, streamed })
       previous = span
+      if (content !== undefined) inputAttributes(span, call.request, content)
+      const output = content === undefined ? undefined : new Output(content)
       return {
         within: Effect.provideService(Tracer.ParentSpan, span),
         firstToken: (afterMs) => span.attribute("gen_ai.response.time_to_first_chunk", afterMs / 1000),
-        end: (outcome, model) => endAttempt(span, clock, outcome, model)
+        parts: streamed ? output?.add : undefined,
+        end: (outcome, answer) => {
+          if (output !== undefined) outputAttributes(span, output, answer)
+          endAttempt(span, clock, outcome, answer)
+        }
       }
     },
     end: (end) => {
@@ -91,29 +99,36 @@ export const open = (
   }
 }
 
-const attemptSpan = (
-  tracer: Tracer.Tracer,
-  clock: Clock.Clock,
-  name: string,
-  request: Tracer.Span,
-  previous: Tracer.Span | undefined,
-  call: AttemptCall
-): Tracer.Span => {
+interface AttemptSpanOptions {
+  readonly tracer: Tracer.Tracer
+  readonly clock: Clock.Clock
+  readonly name: string
+  readonly request: Tracer.Span
+  readonly previous: Tracer.Span | undefined
+  readonly call: AttemptCall
+  readonly kind: AttemptKind
+  readonly streamed: boolean
+}
+
+const attemptSpan = (options: AttemptSpanOptions): Tracer.Span => {
+  const { call, clock, kind, name, previous, request, streamed, tracer } = options
   const span = tracer.span({
     name: `${name} ${call.model}`,
     parent: Option.some(request),
     annotations: Context.empty(),
-    links: previous === undefined ? [] : [{ span: previous, attributes: { "breakwater.link": "previous attempt" } }],
+    links: previous === undefined ? [] : [{ span: previous, attributes: { "breakwater.link": kind } }],
     startTime: clock.currentTimeNanosUnsafe(),
     kind: "client",
     root: false,
     sampled: request.sampled
   })
   span.attribute("gen_ai.operation.name", name)
-  span.attribute("gen_ai.provider.name", call.provider)
+  span.attribute("gen_ai.provider.name", providerName(call.provider))
   span.attribute("gen_ai.request.model", call.model)
   span.attribute("breakwater.request.id", call.requestId)
   span.attribute("breakwater.attempt", call.attempt)
+  if (kind !== "first") span.attribute("breakwater.attempt.kind", kind)
+  if (streamed) span.attribute("gen_ai.request.stream", true)
   requestAttributes(span, call.request)
   return span
 }
@@ -137,6 +152,25 @@ const requestAttributes = (span: Tracer.Span, request: ProviderRequest | Provide
   if (request.responseFormat !== undefined) set("gen_ai.output.type", request.responseFormat.type)
 }
 
+const inputAttributes = (
+  span: Tracer.Span,
+  request: ProviderRequest | ProviderEmbedRequest,
+  settings: ContentSettings
+): void => {
+  if (!("messages" in request)) return
+  const system = systemInstructions(request.messages, settings)
+  const input = inputMessages(request.messages, settings)
+  if (system.json !== undefined) span.attribute("gen_ai.system_instructions", system.json)
+  if (input.json !== undefined) span.attribute("gen_ai.input.messages", input.json)
+  if (system.truncated || input.truncated) span.attribute("breakwater.content.truncated", true)
+}
+
+const outputAttributes = (span: Tracer.Span, output: Output, answer: AttemptAnswer | undefined): void => {
+  const { json, truncated } = output.end(answer?.content, answer?.finishReason)
+  if (json !== undefined) span.attribute("gen_ai.output.messages", json)
+  if (truncated) span.attribute("breakwater.content.truncated", true)
+}
+
 const usageAttributes = (span: Tracer.Span, usage: Usage): void => {
   span.attribute("gen_ai.usage.input_tokens", usage.inputTokens)
   span.attribute("gen_ai.usage.output_tokens", usage.outputTokens)
@@ -155,9 +189,11 @@ const endAttempt = (
   span: Tracer.Span,
   clock: Clock.Clock,
   outcome: AttemptOutcome,
-  model: string | undefined
+  answer: AttemptAnswer | undefined
 ): void => {
-  if (model !== undefined) span.attribute("gen_ai.response.model", model)
+  if (answer?.id !== undefined) span.attribute("gen_ai.response.id", answer.id)
+  if (answer?.model !== undefined) span.attribute("gen_ai.response.model", answer.model)
+  if (answer?.finishReason !== undefined) span.attribute("gen_ai.response.finish_reasons", [answer.finishReason])
   if (outcome._tag !== "unsent" && outcome.usage !== undefined) usageAttributes(span, outcome.usage)
   if (outcome._tag === "failure") {
     const { error } = outcome

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { AttemptAnswer } from "../domain/Observer.ts"
 import type { RateLimits } from "../domain/RateLimits.ts"
 import type { Usage } from "../domain/Usage.ts"
 import { type AttemptError, RequestTimeoutError } from "../errors/LLMError.ts"
@@ -102,20 +103,19 @@ const bounded = <A>(
 }
 
 /** What is told of an answer. */
-interface Answered {
+interface Answered extends AttemptAnswer {
   readonly usage: Usage
-  readonly model?: string
   readonly limits?: RateLimits
 }
 
 const endWhole = (run: Run, active: ActiveAttempt, exit: Exit.Exit<Answered, AttemptError>): void => {
   const tookMs = run.tookMs(active)
   if (Exit.isSuccess(exit)) {
-    const { limits, model, usage } = exit.value
+    const { limits, usage } = exit.value
     run.end(
       active,
       limits === undefined ? { _tag: "success", usage, tookMs } : { _tag: "success", usage, tookMs, limits },
-      model
+      exit.value
     )
     return
   }

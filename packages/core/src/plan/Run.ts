@@ -31,7 +31,7 @@ import type { DynamicTimeout } from "../policy/DynamicTimeout.ts"
 import type { Hedger } from "../policy/Hedge.ts"
 import * as Retry from "../policy/Retry.ts"
 import type { RetryBudgetService } from "../policy/RetryBudget.ts"
-import type { AttemptObserver, CallObserver } from "../domain/Observer.ts"
+import type { AttemptAnswer, AttemptKind, AttemptObserver, CallObserver } from "../domain/Observer.ts"
 
 /** A target, resolved. */
 export interface PlanTarget {
@@ -188,9 +188,7 @@ export class Run {
     const startedMs = nowMs(clock)
     const { retried } = this.state
     this.state = Plan.started(this.state, index)
-    if (hedge) this.hedges++
-    else if (this.state.retried > retried) this.retries++
-    else if (this.state.attempts > 1) this.failovers++
+    const kind = this.kindOf(hedge, this.state.retried > retried)
     // A retry is no call of its own: the budget is a share of calls.
     if (this.state.retried === retried) this.options.settings.retryBudget?.onCall(target.id, startedMs)
     if (this.state.attempts === 1) this.options.settings.hedge?.onCall(this.hedgeKey(target), startedMs)
@@ -211,7 +209,7 @@ export class Run {
       startedMs,
       startedAt: clock.currentTimeMillisUnsafe(),
       waitedMs: this.waitedMs,
-      observer: observer?.attempt(call),
+      observer: observer?.attempt(call, kind),
       settles: [],
       hedge,
       sent: false,
@@ -221,6 +219,15 @@ export class Run {
     }
     this.waitedMs = 0
     return active
+  }
+
+  /** Says why the attempt that was just begun was made, and counts it. */
+  private kindOf(hedge: boolean, repeated: boolean): AttemptKind {
+    if (this.state.attempts === 1) return "first"
+    if (hedge) this.hedges++
+    else if (repeated) this.retries++
+    else this.failovers++
+    return hedge ? "hedge" : repeated ? "retry" : "failover"
   }
 
   tookMs(active: ActiveAttempt): number {
@@ -233,7 +240,11 @@ export class Run {
   }
 
   /** Ends an attempt: settles what it was admitted with, writes its record, tells the observer. Only once. */
-  end(active: ActiveAttempt, outcome: Exclude<AttemptOutcome, { _tag: "unsent" }>, model: string | undefined): void {
+  end(
+    active: ActiveAttempt,
+    outcome: Exclude<AttemptOutcome, { _tag: "unsent" }>,
+    answer: AttemptAnswer | undefined
+  ): void {
     if (active.ended) return
     active.ended = true
     const settled = active.sent ? withoutWait(outcome, active.sentMs - active.startedMs) : unsent
@@ -282,7 +293,7 @@ export class Run {
         error: outcome.error
       })
     }
-    active.observer?.end(outcome, model)
+    active.observer?.end(outcome, answer)
   }
 
   private tellHedge(active: ActiveAttempt, outcome: AttemptOutcome & { readonly tookMs: number }): void {

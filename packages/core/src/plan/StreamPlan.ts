@@ -15,6 +15,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CompletePart, LLMStreamPart, Progress, StreamPolicy } from "../domain/Call.ts"
 import { charactersOf } from "../domain/Message.ts"
+import type { AttemptObserver } from "../domain/Observer.ts"
 import type { RateLimits } from "../domain/RateLimits.ts"
 import type { ProviderRequest } from "../domain/Request.ts"
 import { type FinishPart, isContent, type StreamPart } from "../domain/Response.ts"
@@ -150,7 +151,7 @@ class StreamRun {
           tookMs: this.run.tookMs(open.active),
           ...this.produced(open)
         },
-        open.metadata?.model
+        open.metadata
       )
       return this.close(open, exit)
     })
@@ -421,7 +422,7 @@ class StreamRun {
         ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
         ...(open.limits === undefined ? undefined : { limits: open.limits })
       },
-      open.metadata?.model
+      open.active.observer === undefined ? undefined : { ...open.metadata, finishReason: part.reason }
     )
     this.finished = true
     const complete: CompletePart = {
@@ -498,7 +499,7 @@ class StreamRun {
           ...(open.active.firstTokenMs === undefined ? undefined : { firstTokenMs: open.active.firstTokenMs }),
           ...this.produced(open)
         },
-        open.metadata?.model
+        open.metadata
       )
       return Effect.andThen(this.close(open, Exit.fail(error)), Effect.fail({ open, error }))
     })
@@ -542,7 +543,7 @@ class StreamRun {
           tookMs: this.run.tookMs(open.active),
           ...this.produced(open)
         },
-        open.metadata?.model
+        open.metadata
       )
       return Effect.andThen(this.close(open, Exit.fail(error)), Effect.fail(error))
     })
@@ -570,6 +571,15 @@ class StreamRun {
   }
 }
 
+/** Lets the observer hear the parts, if it wants to. */
+const told = (upstream: Upstream, { parts: hear }: AttemptObserver): Upstream =>
+  hear === undefined
+    ? upstream
+    : Effect.map(upstream, (parts) => {
+        hear(parts)
+        return parts
+      })
+
 /** The first pull opens the provider's stream; the following ones go straight to it. */
 const connect = (
   stream: Stream.Stream<StreamPart, AttemptError>,
@@ -578,7 +588,7 @@ const connect = (
 ): Upstream => {
   let pull: Upstream | undefined
   const opened = Effect.flatMap(Channel.toPullScoped(Stream.toChannel(stream), scope), (opened) => {
-    pull = active.observer === undefined ? opened : active.observer.within(opened)
+    pull = active.observer === undefined ? opened : active.observer.within(told(opened, active.observer))
     return pull
   })
   const first = active.observer === undefined ? opened : active.observer.within(opened)

@@ -1,7 +1,8 @@
-import { LLMError } from "@breakwater/core"
+import { Hedge, LLMError } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
@@ -77,6 +78,61 @@ describe("spans", () => {
       })
       // Tokens stand once, on the attempt.
       assert.notProperty(attributesOf(request), "gen_ai.usage.input_tokens")
+    })
+  )
+
+  it.effect("are linked to the attempt before, and the link says why: retry, failover or hedge", () =>
+    Effect.gen(function* () {
+      const { run, spans } = recording()
+      const hedger: Hedge.Hedger = { delayMs: () => 500, tryStart: () => true, onCall: () => {}, observe: () => {} }
+      const { llm } = yield* setup(
+        {
+          a: [ScriptedProvider.fail(overload)],
+          b: [ScriptedProvider.delay("10 seconds", "slow")],
+          c: ["quick"]
+        },
+        { targets: ["a/m", "b/m", "c/m"], retry: { retries: 1 } },
+        { hedge: Layer.succeed(Hedge.Hedge, { ...Hedge.noop, ...hedger, hedger }) }
+      )
+      yield* inVirtualTime(llm.generate({ prompt: "hi" })).pipe(run)
+      const attempts = spans.filter((span) => span.kind === "client")
+      assert.deepStrictEqual(
+        attempts.map((span, index) => [
+          attributesOf(span)["gen_ai.provider.name"],
+          span.links.map((link) => link.attributes["breakwater.link"]),
+          attributesOf(span)["breakwater.attempt.kind"],
+          span.links.every((link) => link.span.spanId === attempts[index - 1]?.spanId)
+        ]),
+        [
+          ["a", [], undefined, true],
+          ["a", ["retry"], "retry", true],
+          ["b", ["failover"], "failover", true],
+          ["c", ["hedge"], "hedge", true]
+        ]
+      )
+    })
+  )
+
+  it.effect("of a streamed attempt say so, and carry the id and the end of the answer", () =>
+    Effect.gen(function* () {
+      const { run, spans } = recording()
+      const { llm } = yield* setup(
+        {
+          a: [ScriptedProvider.text("hello", { id: "r1", model: "m-2026" }), ScriptedProvider.text("x", { id: "r2" })]
+        },
+        { targets: ["a/m"] }
+      )
+      yield* Stream.runDrain(llm.stream({ prompt: "hi" })).pipe(run)
+      yield* llm.generate({ prompt: "hi" }).pipe(run)
+      const [streamed, whole] = spans.filter((span) => span.kind === "client").map(attributesOf)
+      assert.deepInclude(streamed, {
+        "gen_ai.request.stream": true,
+        "gen_ai.response.id": "r1",
+        "gen_ai.response.model": "m-2026",
+        "gen_ai.response.finish_reasons": ["stop"]
+      })
+      assert.deepInclude(whole, { "gen_ai.response.id": "r2", "gen_ai.response.finish_reasons": ["stop"] })
+      assert.notProperty(whole, "gen_ai.request.stream")
     })
   )
 
