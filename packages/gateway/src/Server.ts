@@ -40,6 +40,7 @@ import { corsHeaders } from "./internal/Cors.ts"
 import { Exchange } from "./internal/Exchange.ts"
 import { type Problem, problem } from "./internal/Problem.ts"
 import { closeGently, onClientError } from "./internal/Sockets.ts"
+import { inTrace, isTraced } from "./internal/Tracing.ts"
 import { Watch } from "./Watch.ts"
 import { encodeError as anthropicError } from "./wire/anthropic/Errors.ts"
 import { encodeError as openAiError } from "./wire/openai/Errors.ts"
@@ -202,6 +203,7 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
     const clock = yield* Clock.Clock
     const prefix = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)
     const watch = yield* Watch
+    const traced = yield* isTraced
     const state = new State()
     const nowMs = () => Number(clock.monotonicTimeNanosUnsafe()) / 1_000_000
     // Made before the server, so that the requests under way are interrupted only after it has waited for them.
@@ -267,7 +269,8 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
       const refused = admission(exchange, state)
       if (refused === "preflight") return exchange.sendNow(204, "")
       if (refused !== undefined) return respond(exchange, refused)
-      fiber = run(serve(exchange, handle))
+      const served = serve(exchange, handle)
+      fiber = run(traced ? inTrace(req.headers, served) : served)
     })
     const bound = yield* listen(server, port, host)
     return {

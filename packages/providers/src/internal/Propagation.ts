@@ -8,6 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as Tracer from "effect/Tracer"
+import { TraceState } from "../TraceState.ts"
 
 type Headers = { readonly [name: string]: string }
 
@@ -16,5 +17,10 @@ export const propagated = (fiber: Fiber.Fiber<unknown, unknown>, headers: Header
   const parent = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
   if (parent?._tag !== "Span") return headers
   if (!fiber.getRef(HttpClient.TracerPropagationEnabled) || fiber.getRef(Tracer.DisablePropagation)) return headers
-  return { ...headers, ...HttpTraceContext.toHeaders(parent) }
+  const state = fiber.getRef(TraceState)
+  return {
+    ...headers,
+    ...HttpTraceContext.toHeaders(parent),
+    ...(state === undefined ? undefined : { tracestate: state })
+  }
 }
