@@ -35,8 +35,15 @@ export interface Work {
   readonly subjects: ReadonlyArray<Subject>
 }
 
+/** A work that measures itself, in processes of their own for one. */
+export interface Survey {
+  readonly work: string
+  readonly unit?: string
+  readonly survey: (settings: Settings) => Promise<ReadonlyArray<Row>>
+}
+
 /** What a file of this folder exports as its default. */
-export type Benchmark = Effect.Effect<ReadonlyArray<Work>, unknown, Scope.Scope>
+export type Benchmark<W extends Work | Survey = Work> = Effect.Effect<ReadonlyArray<W>, unknown, Scope.Scope>
 
 /** One line of the result. Times are of one unit of the work. */
 export interface Row {
@@ -46,6 +53,8 @@ export interface Row {
   readonly overBareNs: number
   readonly opsPerSecond: number
   readonly peer: boolean
+  /** What is no time of one unit, by its name and unit. */
+  readonly figures?: Readonly<Record<string, number>>
 }
 
 // --- the loops ----------------------------------------------------------------------------------------------------
@@ -106,7 +115,7 @@ export const ofSync =
 
 // --- measuring ----------------------------------------------------------------------------------------------------
 
-interface Settings {
+export interface Settings {
   readonly rounds: number
   /** How long one sample of one subject takes, about. */
   readonly sampleMs: number
@@ -119,7 +128,7 @@ export const full: Settings = { rounds: 81, sampleMs: 2.5, warmMs: 250 }
 /** Shows that everything runs. The numbers mean little. */
 export const short: Settings = { rounds: 3, sampleMs: 1, warmMs: 3 }
 
-const median = (values: ReadonlyArray<number>): number => {
+export const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2

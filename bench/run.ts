@@ -8,7 +8,7 @@ import { readdirSync, writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
-import { type Benchmark, full, measure, type Row, short, type Work } from "./harness.ts"
+import { type Benchmark, full, measure, type Row, short, type Survey, type Work } from "./harness.ts"
 
 const { values: flags } = parseArgs({
   options: {
@@ -35,15 +35,18 @@ const thousands = (value: number): string => {
 }
 
 /** A table of one work, its columns aligned. */
-const table = (work: Work, rows: ReadonlyArray<Row>): string => {
+const table = (work: Work | Survey, rows: ReadonlyArray<Row>): string => {
   const unit = work.unit ?? "call"
+  const timed = rows.some((row) => row.medianNs > 0)
+  const figures = Object.keys(rows[0]?.figures ?? {})
   const cells = [
-    ["", `ns/${unit}`, "over bare", `${unit}s/s`],
+    ["", ...(timed ? [`ns/${unit}`, "over bare", `${unit}s/s`] : []), ...figures],
     ...rows.map((row) => [
       `${row.peer ? "  " : "* "}${row.subject}`,
-      thousands(row.medianNs),
-      row.overBareNs === 0 ? "" : thousands(row.overBareNs),
-      thousands(row.opsPerSecond)
+      ...(timed
+        ? [thousands(row.medianNs), row.overBareNs === 0 ? "" : thousands(row.overBareNs), thousands(row.opsPerSecond)]
+        : []),
+      ...figures.map((name) => (row.figures?.[name] ?? Number.NaN).toLocaleString("en-US"))
     ])
   ]
   const widths = cells[0]!.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)))
@@ -53,7 +56,7 @@ const table = (work: Work, rows: ReadonlyArray<Row>): string => {
   return [work.work, ...lines.map((line) => `  ${line}`)].join("\n")
 }
 
-const isBenchmark = (value: unknown): value is Benchmark => Effect.isEffect(value)
+const isBenchmark = (value: unknown): value is Benchmark<Work | Survey> => Effect.isEffect(value)
 
 /** Measures the works of one file that are asked for. */
 const runFile = async (file: string): Promise<ReadonlyArray<Row>> => {
@@ -66,7 +69,7 @@ const runFile = async (file: string): Promise<ReadonlyArray<Row>> => {
       const all: Array<Row> = []
       for (const work of works) {
         if (only !== undefined && only !== nameOf(file) && !work.work.includes(only)) continue
-        const rows = await measure(work, settings)
+        const rows = await ("survey" in work ? work.survey(settings) : measure(work, settings))
         console.log(`\n${table(work, rows)}`)
         all.push(...rows)
       }

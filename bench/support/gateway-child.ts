@@ -2,8 +2,6 @@
  * The other processes of the gateway's benchmark: `upstream`, `proxy URL`, `gateway URL`. Each prints its port and runs
  * until its standard input ends.
  */
-import { Gateway } from "@breakwater/gateway"
-import * as Effect from "effect/Effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 
@@ -67,7 +65,10 @@ const listening = (server: Http.Server): void => {
   server.listen(0, "127.0.0.1", () => process.stdout.write(`${(server.address() as Net.AddressInfo).port}\n`))
 }
 
-const gateway = (target: string): void => {
+/** Loaded by its own process only, so that the others are as small as they are. */
+const gateway = async (target: string): Promise<void> => {
+  const { Gateway } = await import("@breakwater/gateway")
+  const Effect = await import("effect/Effect")
   const config = {
     providers: {
       p: { type: "openai-compatible", baseUrl: `${target}/v1`, apiKey: "x" },
@@ -85,4 +86,4 @@ const [role, target = ""] = process.argv.slice(2)
 process.stdin.resume().on("end", () => process.exit(0))
 if (role === "upstream") listening(upstream())
 else if (role === "proxy") listening(proxy(target))
-else gateway(target)
+else await gateway(target)
