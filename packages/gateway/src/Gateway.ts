@@ -45,11 +45,27 @@ const tlsOf = (
   })
 }
 
+/** A line of JSON on stderr for every request, while the configuration in force asks for it. */
+const logged = (options: Server.Options, engines: Reload.Engines): Server.Options => {
+  const given = options.onAccess
+  const written = (record: Server.AccessRecord): void => {
+    process.stderr.write(`${JSON.stringify({ level: "info", event: "request", ...record })}\n`)
+    given?.(record)
+  }
+  return {
+    ...options,
+    // Asked for at each request, so that nobody pays for records that nobody reads.
+    get onAccess() {
+      return engines.current().config.log?.requests === true ? written : given
+    }
+  } as Server.Options
+}
+
 const start = (config: GatewayConfig, options: Options, directory: string) =>
   Effect.gen(function* () {
     const tls = yield* tlsOf(config, directory)
     const engines = yield* Reload.make(config)
-    const server = yield* Server.make(engines, { ...options, ...tls })
+    const server = yield* Server.make(engines, logged({ ...options, ...tls }, engines))
     return {
       engines,
       gateway: { ...server, reload: (next: unknown) => Effect.flatMap(Load.decode(next), engines.replace) }

@@ -320,4 +320,92 @@ describe("tokens", () => {
       })
     )
   )
+
+  it.live("of elliptic curves are accepted, and a key that the issuer rotates in is read without a restart", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const pair = (kid: string) =>
+          promised(async () => {
+            const { privateKey, publicKey } = await generateKeyPair("ES256")
+            return { kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: "ES256", use: "sig" } }
+          })
+        const [old, next] = [yield* pair("k1"), yield* pair("k2")]
+        let published: ReadonlyArray<object> = [old.jwk]
+        let reads = 0
+        const server = yield* Effect.acquireRelease(
+          promised(
+            () =>
+              new Promise<Http.Server>((resolve) => {
+                const made = Http.createServer((_, res) => {
+                  reads++
+                  res.end(JSON.stringify({ keys: published }))
+                })
+                made.listen(0, "127.0.0.1", () => resolve(made))
+              })
+          ),
+          (made) => Effect.sync(() => made.close())
+        )
+        const { port } = server.address() as Net.AddressInfo
+        const sign = ({ kid, privateKey }: typeof old, claims: object = {}) =>
+          promised(() =>
+            new SignJWT({ sub: "u1", exp: now() + 60, ...claims })
+              .setProtectedHeader({ alg: "ES256", kid })
+              .sign(privateKey)
+          )
+        yield* onStage(
+          (stage) =>
+            Effect.gen(function* () {
+              assert.strictEqual((yield* ask(stage, yield* sign(old))).status, 200)
+              // Signed by a key that is not published yet; however many come, the keys are not read for each.
+              const early = yield* sign(next)
+              for (let i = 0; i < 5; i++) assert.strictEqual((yield* ask(stage, early)).status, 401)
+              assert.isAtMost(reads, 2)
+              published = [old.jwk, next.jwk]
+              yield* Effect.sleep("2100 millis")
+              assert.strictEqual((yield* ask(stage, early)).status, 200)
+              assert.strictEqual((yield* ask(stage, yield* sign(old, { jti: "other" }))).status, 200)
+              // Signed by one key in the name of the other.
+              const forged = yield* promised(() =>
+                new SignJWT({ sub: "u1", exp: now() + 60 })
+                  .setProtectedHeader({ alg: "ES256", kid: "k1" })
+                  .sign(next.privateKey)
+              )
+              assert.strictEqual((yield* ask(stage, forged)).status, 401)
+            }),
+          { auth: { jwt: { algorithms: ["ES256"], jwksUrl: `http://127.0.0.1:${port}/jwks` } } }
+        )
+      })
+    )
+  )
+})
+
+describe("a key that is replaced", () => {
+  it.live("goes on for the overlap, over a reload, and counts as the same key as its successor", () =>
+    Effect.gen(function* () {
+      const soon = new Date(Date.now() + 1_500).toISOString()
+      const [before, after] = ["bw_before", "bw_after"]
+      const tiers = { t: [{ limit: 3, window: "1h", algorithm: "fixed-window" }] }
+      const first = { auth: { keys: [key("alice", before)] }, tiers }
+      yield* onStage(
+        (stage) =>
+          Effect.gen(function* () {
+            assert.strictEqual((yield* ask(stage, before)).status, 200)
+            const providers = { first: { type: "openai-compatible", baseUrl: `${stage.first.url}/v1` } }
+            yield* stage.gateway.reload({
+              providers,
+              tiers,
+              auth: { keys: [key("alice", before, { expires: soon }), key("alice", after)] }
+            })
+            assert.strictEqual((yield* ask(stage, before)).status, 200)
+            const third = yield* ask(stage, after)
+            assert.strictEqual(third.status, 200)
+            assert.strictEqual(third.headers.get("x-ratelimit-remaining-requests"), "0")
+            yield* Effect.sleep("1600 millis")
+            assert.strictEqual((yield* ask(stage, before)).status, 401)
+            assert.strictEqual((yield* ask(stage, after)).status, 429)
+          }),
+        first
+      )
+    })
+  )
 })

@@ -10,7 +10,7 @@ import type { ClientGone, Exchange } from "../internal/Exchange.ts"
 import { isProblem, type Problem, problem } from "../internal/Problem.ts"
 import { choose, type Chosen } from "../internal/Targets.ts"
 import type { Asked } from "../wire/Asked.ts"
-import { costOf, dollars, failuresOf, headerText } from "../wire/Finished.ts"
+import { dollars, failuresOf, headerText, moneyOf } from "../wire/Finished.ts"
 import type { Naming } from "../wire/openai/Encode.ts"
 
 export type HandlerError = Problem | LLMError.LLMError | ClientGone
@@ -24,22 +24,25 @@ export interface Voice {
 }
 
 /** Headers that tell how an answer came about. */
-export const provenance = (
-  exchange: Exchange,
-  answer: Pick<Call.LLMResponse, "target" | "attempts" | "cost" | "cached">
-): void => {
+export const provenance = (exchange: Exchange, answer: Call.EmbedResponse | Call.LLMResponse): void => {
   const failures = failuresOf(answer.attempts)
-  const cost = costOf(answer.cost)
+  const { budgetRemaining, budgetWarning, cost, saved } = moneyOf(answer)
   exchange.target = answer.target
   exchange.attempts = answer.attempts.length
   exchange.set({
     "x-breakwater-target": headerText(answer.target),
     "x-breakwater-attempts": String(answer.attempts.length),
-    "x-breakwater-cache": answer.cached?.source ?? "miss",
+    "x-breakwater-cache": ("cached" in answer ? answer.cached?.source : undefined) ?? "miss",
     ...(failures.length === 0 ? {} : { "x-breakwater-failures": failures.join(", ") }),
-    ...(cost === undefined ? {} : { "x-breakwater-cost": cost })
+    ...(cost === undefined ? {} : { "x-breakwater-cost": cost }),
+    ...(saved === undefined ? {} : { "x-breakwater-saved": saved }),
+    ...(budgetRemaining === undefined ? {} : { "x-breakwater-budget-remaining": budgetRemaining }),
+    ...(budgetWarning === undefined ? {} : { "x-breakwater-budget-warning": listText(budgetWarning) })
   })
 }
+
+/** Text with spaces that may stand in a header. */
+const listText = (value: string): string => value.replace(/[^\x20-\x7e]/g, "?").slice(0, 500)
 
 /** Headers that tell how a call failed. */
 export const failed = (exchange: Exchange, failures: ReadonlyArray<string>): void => {
@@ -50,11 +53,16 @@ export const failed = (exchange: Exchange, failures: ReadonlyArray<string>): voi
   })
 }
 
-/** Notes the failed attempts of an effect's call as they happen. */
-export const noting = <A, E, R>(effect: Effect.Effect<A, E, R>, failures: Array<string>): Effect.Effect<A, E, R> =>
+/** Notes the failed attempts of an effect's call as they happen, and how it ended. */
+export const noting = <A, E, R>(
+  exchange: Exchange,
+  effect: Effect.Effect<A, E, R>,
+  failures: Array<string>
+): Effect.Effect<A, E, R> =>
   Events.listen((event) => {
     if (event.type === "attempt-failed")
       failures.push(headerText(`${event.target.replace(/[,=]/g, "?")}=${event.error._tag}`))
+    else if (event.type === "request-finished") exchange.finished = event
   })(effect)
 
 const naming = (exchange: Exchange): Effect.Effect<Naming> =>
@@ -63,10 +71,17 @@ const naming = (exchange: Exchange): Effect.Effect<Naming> =>
     created: Math.floor(nowMs / 1_000)
   }))
 
-/** What is left of the tightest budget that the call draws on. Said of whole answers: a stream is not paid yet. */
-const remaining = (exchange: Exchange, call: Call.GenerateOptions, target: string): Effect.Effect<void> => {
+/**
+ * What is left of the tightest budget that the call drew on, where the answer does not say it: a store that is far away
+ * is asked. A stream does not wait for it.
+ */
+const remaining = (
+  exchange: Exchange,
+  call: Call.GenerateOptions,
+  { remainingNanos, target }: Call.LLMResponse
+): Effect.Effect<void> => {
   const { engine, principal } = exchange
-  if (engine.config.budgets === undefined) return Effect.void
+  if (engine.config.budgets === undefined || remainingNanos !== undefined) return Effect.void
   const context = { tenant: principal!.tenant, ...call.context }
   return Effect.match(engine.budget.snapshot(context, [target]), {
     onFailure: () => {},
@@ -87,9 +102,9 @@ const answerWhole = (
 ): Effect.Effect<void, HandlerError> =>
   Effect.suspend(() => {
     const failures: Array<string> = []
-    return noting(chosen.llm.generate(call), failures).pipe(
+    return noting(exchange, chosen.llm.generate(call), failures).pipe(
       Effect.tapError(() => Effect.sync(() => failed(exchange, failures))),
-      Effect.tap((answer) => remaining(exchange, call, answer.target)),
+      Effect.tap((answer) => remaining(exchange, call, answer)),
       Effect.flatMap((answer) =>
         Effect.map(naming(exchange), (names) => {
           provenance(exchange, answer)
@@ -142,7 +157,7 @@ const answerStream = (
       if (!exchange.begun) beginStream(exchange, attempt, failures)
       return exchange.write(text)
     })
-    const exit = yield* Effect.exit(noting(run, failures))
+    const exit = yield* Effect.exit(noting(exchange, run, failures))
     if (Exit.isSuccess(exit)) return exchange.end()
     if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.interrupt
     const error = errorOf(exit.cause)

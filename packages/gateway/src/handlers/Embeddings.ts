@@ -20,6 +20,7 @@ export const embeddings = (exchange: Exchange): Effect.Effect<void, HandlerError
     const { cache: _cache, streamPolicy: _policy, ...rest } = controls
     const targets = asked.fallbacks === undefined ? {} : { fallbacks: chosen.fallbacks }
     const answer = yield* noting(
+      exchange,
       chosen.llm.embed({ ...asked.call, ...rest, model: chosen.model, ...targets }),
       failures
     ).pipe(Effect.tapError(() => Effect.sync(() => failed(exchange, failures))))

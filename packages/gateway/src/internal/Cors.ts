@@ -4,7 +4,9 @@ import type { Exchange } from "./Exchange.ts"
 const none: Readonly<Record<string, string>> = {}
 
 const exposed =
-  "x-request-id, retry-after, x-breakwater-target, x-breakwater-attempts, x-breakwater-cache, x-breakwater-cost, x-breakwater-failures"
+  "x-request-id, retry-after, x-breakwater-target, x-breakwater-attempts, x-breakwater-cache, x-breakwater-cost, x-breakwater-failures, " +
+  "x-breakwater-saved, x-breakwater-budget-remaining, x-breakwater-budget-warning, x-ratelimit-limit-requests, " +
+  "x-ratelimit-remaining-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens"
 
 /** Only origins that the configuration names; `*` names all. */
 export const corsHeaders = (exchange: Exchange): Readonly<Record<string, string>> => {

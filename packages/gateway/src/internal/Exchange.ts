@@ -1,4 +1,5 @@
 /** One request and its answer, on the raw sockets of `node:http`. */
+import type { Event } from "@breakwater/core"
 import * as Effect from "effect/Effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Principal } from "../auth/Permissions.ts"
@@ -29,6 +30,8 @@ export class Exchange {
   target: string | undefined = undefined
   attempts = 0
   error: string | undefined = undefined
+  /** How the call of the service ended, once it has. */
+  finished: Event.RequestFinished | undefined = undefined
   private readonly headers: Record<string, string> = {}
 
   constructor(fields: Pick<Exchange, "req" | "res" | "requestId" | "path" | "engine" | "settings" | "startedMs">) {

@@ -24,15 +24,33 @@ export const dollars = (nanos: bigint): string => {
 export const costOf = (cost: Call.CallCost | undefined): string | undefined =>
   cost === undefined || cost.unknownAttempts > 0 ? undefined : dollars(cost.nanoDollars)
 
+/** What an answer says of money: what it cost and saved in dollars, and how the budgets stand that it drew on. */
+export const moneyOf = (
+  answer: Pick<Call.LLMResponse, "cost" | "savedNanos" | "remainingNanos" | "softLimits">
+): {
+  readonly cost?: string
+  readonly saved?: string
+  readonly budgetRemaining?: string
+  readonly budgetWarning?: string
+} => {
+  const cost = costOf(answer.cost)
+  const { remainingNanos, savedNanos, softLimits = [] } = answer
+  return {
+    ...(cost === undefined ? {} : { cost }),
+    ...(savedNanos === undefined ? {} : { saved: dollars(savedNanos) }),
+    ...(remainingNanos === undefined ? {} : { budgetRemaining: dollars(remainingNanos) }),
+    ...(softLimits.length === 0 ? {} : { budgetWarning: softLimits.join(", ") })
+  }
+}
+
 /** What a streamed answer says of itself in its last chunk, since its headers are long gone. */
 export const provenanceOf = (part: Call.CompletePart): Record<string, unknown> => {
   const failures = failuresOf(part.attempts)
-  const cost = costOf(part.cost)
   return {
     target: part.target,
     attempts: part.attempts.length,
     ...(failures.length === 0 ? {} : { failures }),
     ...(part.cached === undefined ? {} : { cache: part.cached.source }),
-    ...(cost === undefined ? {} : { cost })
+    ...moneyOf(part)
   }
 }
