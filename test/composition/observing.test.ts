@@ -145,7 +145,7 @@ describe("the end of a call tells", () => {
       const { ends, heard, llm } = yield* setup({ scripts: { a: [ScriptedProvider.delay("1 second", "hello")] } })
       const both = Effect.all([llm.generate(ask), llm.generate(ask)], { concurrency: 2 })
       yield* inVirtualTime(heard(both))
-      expect(ends.map((end) => end.cached?.source).toSorted()).toEqual(["in-flight", undefined])
+      expect(new Set(ends.map((end) => end.cached?.source))).toEqual(new Set(["in-flight", undefined]))
       const shared = ends.find((end) => end.cached !== undefined)
       expect(shared?.savedNanos).toBe(ends.find((end) => end.cached === undefined)?.cost?.nanoDollars)
     })

@@ -5,9 +5,11 @@
 
 /** Control characters, line separators, marks that turn the direction of writing around, and halves of surrogate pairs. */
 const unsafe =
+  // oxlint-disable-next-line no-control-regex
   /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu
 
 /** Whether there may be anything to do: one quick look at texts that are nearly always fine. */
+// oxlint-disable-next-line no-control-regex
 const suspect = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/
 
 /** Keys as providers make them. */

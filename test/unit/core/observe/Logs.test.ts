@@ -216,7 +216,7 @@ describe("Logs", () => {
         { type: "cache-miss", cache: "exact", tenant: "t", namespace: "n", target: "a/m", reason: "absent" }
       ]
       const lines = parsed(yield* logged(emit(events)))
-      expect(lines.map(({ level, message }) => `${level} ${message["event"]}`)).toEqual([
+      expect(lines.map(({ level, message }) => `${level} ${String(message["event"])}`)).toEqual([
         "WARN llm.circuit",
         "WARN llm.store",
         "INFO llm.store",
@@ -303,6 +303,8 @@ describe("Logs", () => {
     })
   )
 
+  // oxlint-disable-next-line no-control-regex
+  const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/
   const Nasty = Schema.Array(
     Schema.Literals([
       "\n",
@@ -340,11 +342,11 @@ describe("Logs", () => {
         )
         assert(line !== undefined)
         expect(more).toEqual([])
-        expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/)
+        expect(line).not.toMatch(unsafe)
         expect(line.isWellFormed()).toBe(true)
         const values = JSON.stringify(JSON.parse(line), (_key, value: unknown) => {
           if (typeof value === "string") {
-            expect(value).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/)
+            expect(value).not.toMatch(unsafe)
             expect(value.isWellFormed()).toBe(true)
             expect(value.length).toBeLessThanOrEqual(501)
           }
