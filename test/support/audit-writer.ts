@@ -3,7 +3,6 @@
  * entries on PostgreSQL, or to a file until it is killed.
  */
 import { Audit, FileAuditStore } from "@breakwater/audit"
-import { Postgres, SqlAuditStore } from "@breakwater/stores/sql"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -11,7 +10,14 @@ import { writeSync } from "node:fs"
 
 const [where, count] = [process.argv[2]!, Number(process.argv[3] ?? Infinity)]
 
-const onPostgres = SqlAuditStore.layer().pipe(Layer.provide(Postgres.layer({ url: Redacted.make(where) })))
+/** Only where it is asked for: a process that is to be killed should be quick to start. */
+const onPostgres = Layer.unwrap(
+  Effect.map(
+    Effect.promise(() => import("@breakwater/stores/sql")),
+    ({ Postgres, SqlAuditStore }) =>
+      SqlAuditStore.layer().pipe(Layer.provide(Postgres.layer({ url: Redacted.make(where) })))
+  )
+)
 const inFile = FileAuditStore.layer({ path: where, synchronous: "normal" })
 
 const program = Effect.gen(function* () {

@@ -52,6 +52,8 @@ export const ownActions = {
   stopped: "audit-stopped",
   /** Writing had not been finished, by a crash; what stood there was cut off. */
   repaired: "audit-repaired",
+  /** The log could not be written for a while, and is again; says since when. */
+  resumed: "audit-resumed",
   /** Entries could not be kept and are lost; says how many. */
   lost: "audit-entries-lost",
   /** Another key seals from here on. */

@@ -1,5 +1,5 @@
 /** Puts a checkpoint in place of the oldest entries. */
-import { AuditStore } from "@breakwater/core"
+import type { AuditStore } from "@breakwater/core"
 import * as Effect from "effect/Effect"
 import { AuditError } from "../AuditError.ts"
 import type { KeyRing } from "../internal/keyRing.ts"

@@ -2,6 +2,7 @@
  * Writes the log behind the calls, in batches: one write to the disk for all that came meanwhile.
  */
 import { type AuditStore, Event, LLMError } from "@breakwater/core"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -45,6 +46,12 @@ const batchBytes = 4 * 1024 * 1024
 /** How long the end of the scope waits for what is left. */
 const farewell = "10 seconds"
 
+/** Why the store does not take entries, and since when. */
+interface Failing {
+  readonly error: AuditError
+  readonly sinceMs: number
+}
+
 const asAuditError = (error: LLMError.StoreError | Refused): AuditError =>
   "reason" in error ? new AuditError(error) : storeFailed(error)
 
@@ -52,6 +59,7 @@ export class Writer {
   readonly chain: ChainWriter
   private readonly store: AuditStore.AuditStoreService
   private readonly settings: WriterSettings
+  private readonly clock: Clock.Clock
   private readonly sink: ((event: Event.PolicyEvent) => void) | undefined
   private readonly work = Latch.makeUnsafe(false)
   private readonly urgent = Latch.makeUnsafe(false)
@@ -60,16 +68,18 @@ export class Writer {
   private pending: Array<Item> = []
   private flushing: Array<Deferred.Deferred<void, AuditError>> = []
   private lost = { count: 0, fromMs: 0, toMs: 0 }
-  private failing: AuditError | undefined
+  private failing: Failing | undefined
   private closed = false
 
   constructor(
     store: AuditStore.AuditStoreService,
     ring: KeyRing,
     settings: WriterSettings,
+    clock: Clock.Clock,
     sink: ((event: Event.PolicyEvent) => void) | undefined
   ) {
     this.store = store
+    this.clock = clock
     this.chain = new ChainWriter(ring)
     this.settings = settings
     this.sink = sink
@@ -122,7 +132,7 @@ export class Writer {
           LLMError.withoutStack(
             () =>
               new LLMError.StoreError({
-                message: `the audit log is not written: ${this.failing?.message ?? "too many entries wait"}`,
+                message: `the audit log is not written: ${this.failing?.error.message ?? "too many entries wait"}`,
                 store: this.store.name,
                 operation: "append"
               })
@@ -136,35 +146,46 @@ export class Writer {
     let retryMs = firstRetryMs
     while (true) {
       yield* this.work.await
-      const waitMs = this.failing === undefined ? this.settings.flushMs : retryMs
-      if (!this.closed) yield* Effect.timeoutOption(this.urgent.await, waitMs)
-      const failed = yield* this.writeSome
-      retryMs = failed ? Math.min(longestRetryMs, retryMs * 2) : firstRetryMs
-      if (this.closed && (failed || this.pending.length === 0)) return
+      const failed = this.failing !== undefined
+      if (!this.closed) yield* Effect.timeoutOption(this.urgent.await, failed ? retryMs : this.settings.flushMs)
+      const failedAgain = yield* this.writeSome
+      retryMs = failed && failedAgain ? Math.min(longestRetryMs, retryMs * 2) : firstRetryMs
+      if (this.closed && (failedAgain || this.pending.length === 0)) return
     }
   })
 
   /** Writes one batch, and says whether that failed. */
   private readonly writeSome: Effect.Effect<boolean> = Effect.suspend(() => {
     const items = this.take()
-    const { lost } = this
-    const drafts: Array<Draft> = [...items]
-    if (lost.count > 0) {
-      const details = { count: lost.count, fromMs: lost.fromMs, toMs: lost.toMs }
-      drafts.push({ at: lost.toMs, payload: JSON.stringify({ action: ownActions.lost, details }) })
+    const { failing, lost } = this
+    const drafts: Array<Draft> = [...items, ...this.ownDrafts()]
+    if (drafts.length === 0) {
+      this.rest()
+      return Effect.succeed(false)
     }
-    if (drafts.length === 0)
-      return Effect.as(
-        Effect.sync(() => this.rest()),
-        false
-      )
     let built: Built | undefined
     const append = this.store.append((tail) => Result.map(this.chain.build(tail, drafts), (made) => (built = made)))
-    return Effect.matchEffect(Effect.uninterruptible(append), {
+    return Effect.matchEffect(append, {
       onSuccess: () => Effect.as(this.written(items, built!, lost), false),
-      onFailure: (error) => Effect.as(this.refused(items, asAuditError(error)), true)
+      onFailure: (error) => Effect.as(this.refused(items, asAuditError(error), failing?.sinceMs), true)
     })
   }).pipe(Effect.uninterruptible)
+
+  /** What the log says of itself: that it was not written for a while, and what was lost. */
+  private ownDrafts(): ReadonlyArray<Draft> {
+    const { failing, lost } = this
+    const drafts: Array<Draft> = []
+    const at = this.clock.currentTimeMillisUnsafe()
+    if (failing !== undefined) {
+      const details = { sinceMs: failing.sinceMs, reason: failing.error.reason }
+      drafts.push({ at, payload: JSON.stringify({ action: ownActions.resumed, details }) })
+    }
+    if (lost.count > 0) {
+      const details = { count: lost.count, fromMs: lost.fromMs, toMs: lost.toMs }
+      drafts.push({ at, payload: JSON.stringify({ action: ownActions.lost, details }) })
+    }
+    return drafts
+  }
 
   private take(): ReadonlyArray<Item> {
     let bytes = 0
@@ -181,22 +202,27 @@ export class Writer {
       const more = this.lost.count - lost.count
       this.lost = { ...this.lost, count: more, fromMs: more > 0 ? lost.toMs : 0 }
     }
+    const told = this.tell(undefined)
+    const flushed = this.rest()
+    // Last: whoever waited may go on at once, and find everything as it is by now.
     for (const [index, { done }] of items.entries()) {
       if (done === undefined) continue
       Deferred.doneUnsafe(done, Effect.succeed({ seq: built.lines[index]!.seq, chain: built.macs[index]! }))
     }
-    this.rest()
-    return this.tell(undefined)
+    for (const done of flushed) Deferred.doneUnsafe(done, Effect.void)
+    return told
   }
 
-  private refused(items: ReadonlyArray<Item>, error: AuditError): Effect.Effect<void> {
+  private refused(items: ReadonlyArray<Item>, error: AuditError, sinceMs: number | undefined): Effect.Effect<void> {
     // Those who wait are told, and may try again; the others stay.
-    for (const { done } of items) if (done !== undefined) Deferred.doneUnsafe(done, Effect.fail(error))
     const kept = items.filter(({ done }) => done === undefined)
     this.pending = [...kept, ...this.pending.slice(items.length)]
-    for (const done of this.flushing.splice(0)) Deferred.doneUnsafe(done, Effect.fail(error))
+    const told = this.tell({ error, sinceMs: sinceMs ?? this.clock.currentTimeMillisUnsafe() })
+    const flushing = this.flushing.splice(0)
     this.rest()
-    return this.tell(error)
+    for (const { done } of items) if (done !== undefined) Deferred.doneUnsafe(done, Effect.fail(error))
+    for (const done of flushing) Deferred.doneUnsafe(done, Effect.fail(error))
+    return told
   }
 
   private push(item: Item): void {
@@ -208,15 +234,15 @@ export class Writer {
     this.work.openUnsafe()
   }
 
-  /** After a batch: the latches as what is left has it. */
-  private rest(): void {
+  /** After a batch: the latches as what is left has it. Answers with those who waited for nothing to be left. */
+  private rest(): ReadonlyArray<Deferred.Deferred<void, AuditError>> {
     if (this.pending.length < this.settings.maxWaiting) this.room.openUnsafe()
     const idle = this.pending.length === 0 && this.lost.count === 0
     const flushed = idle ? this.flushing.splice(0) : []
-    if (idle && !this.closed) this.work.closeUnsafe()
+    // A store that fails is tried again also when nothing waits: calls may be held up until it is well.
+    if (idle && this.failing === undefined && !this.closed) this.work.closeUnsafe()
     if (this.flushing.length === 0 && !this.pending.some(({ done }) => done !== undefined)) this.urgent.closeUnsafe()
-    // Last: whoever waited may go on at once, and open the latches again.
-    for (const done of flushed) Deferred.doneUnsafe(done, Effect.void)
+    return flushed
   }
 
   private lose(at: number): void {
@@ -227,23 +253,23 @@ export class Writer {
   }
 
   /** Says once that the store is lost, and once that it is back. */
-  private tell(error: AuditError | undefined): Effect.Effect<void> {
-    const changed = (error === undefined) !== (this.failing === undefined)
-    this.failing = error
-    if (error === undefined && this.pending.length < this.settings.maxWaiting) this.well.openUnsafe()
+  private tell(failing: Failing | undefined): Effect.Effect<void> {
+    const changed = (failing === undefined) !== (this.failing === undefined)
+    this.failing = failing
+    if (failing === undefined && this.pending.length < this.settings.maxWaiting) this.well.openUnsafe()
     else this.well.closeUnsafe()
     if (!changed) return Effect.void
     const waiting = this.pending.length
     this.emit({
       type: "audit-store-changed",
       store: this.store.name,
-      available: error === undefined,
+      available: failing === undefined,
       waiting,
-      ...(error === undefined ? undefined : { reason: error.reason, message: error.message })
+      ...(failing === undefined ? undefined : { reason: failing.error.reason, message: failing.error.message })
     })
-    return error === undefined
+    return failing === undefined
       ? Effect.logInfo("The audit log is written again")
-      : Effect.logError(`The audit log is not written: ${error.message}`)
+      : Effect.logError(`The audit log is not written: ${failing.error.message}`)
   }
 
   private emit(event: Event.PolicyEvent): void {
@@ -284,7 +310,7 @@ export const makeWriter = (
   settings: WriterSettings
 ): Effect.Effect<Writer, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const writer = new Writer(store, ring, settings, yield* Event.EventSink)
+    const writer = new Writer(store, ring, settings, yield* Clock.Clock, yield* Event.EventSink)
     const fiber = yield* Effect.forkDetach(writer.run)
     yield* Effect.addFinalizer(() => writer.close(fiber))
     return writer

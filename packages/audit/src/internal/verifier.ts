@@ -16,7 +16,7 @@ import { type Head, isGenuine, origin, parse, parseHead, type SealedRecord } fro
  * - `repeated`: an entry stands a second time
  * - `moved`: an entry stands in another place than it was written to
  * - `truncated`: entries are missing at the end
- * - `forked`: a genuine entry of another copy of the log
+ * - `forked`: a genuine entry that does not follow the one before it: one of them is of another copy of the log
  * - `torn`: the last line is not whole
  * - `head`: what says where the log ends is missing, changed, or of another log
  * - `anchor`: the log does not hold what the anchor says
@@ -176,7 +176,7 @@ export class Verifier {
       this.gaps.add({ from: expected, to: seq - 1, line, place })
       this.chain = undefined
     } else if (record.type === "entry" && this.chain !== undefined && record.prev !== this.chain) {
-      const message = `entry ${seq} is of another copy of the log: it does not follow the one before it`
+      const message = `entry ${seq} does not follow the one before it: one of them is of another copy of the log`
       this.find({ kind: "forked", entry: seq, line, place, message })
     }
     this.take(record)
