@@ -19,7 +19,7 @@ const channel = (stream: NodeJS.WriteStream): Channel => {
     },
     isTerminal,
     width: Math.min(100, Math.max(40, stream.columns || 80)),
-    style: isTerminal && (process.env["NO_COLOR"] ?? "") === "" ? colours : plain
+    style: isTerminal && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb" ? colours : plain
   }
 }
 

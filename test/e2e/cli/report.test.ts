@@ -3,10 +3,21 @@ import { Sqlite, SqlLedgerStore } from "@breakwater/stores/sql"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { makeVersion3 } from "../../support/ledger-law.ts"
 import { breakwater, startUpstream } from "./support.ts"
 
 let upstream: Awaited<ReturnType<typeof startUpstream>>
@@ -19,7 +30,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const report = (file: string, ...args: ReadonlyArray<string>) => breakwater(["report", "--ledger", file, ...args])
+const report = (file: string, ...args: ReadonlyArray<string>) => reportIn({ TZ: "UTC" }, file, ...args)
+
+const reportIn = (env: Readonly<Record<string, string>>, file: string, ...args: ReadonlyArray<string>) =>
+  breakwater(["report", "--ledger", file, ...args], { env })
 
 const write = (file: string, records: ReadonlyArray<Ledger.LedgerRecord>) =>
   Effect.runPromise(
@@ -118,6 +132,142 @@ describe("breakwater report", () => {
     ])
     const york = JSON.parse((await report(file, "--by", "day", "--json", "--time-zone", "America/New_York")).stdout)
     expect(amounts(york).map(([value]: [string]) => value)).toEqual(["2026-02-28", "2026-03-01"])
+  })
+
+  it("days, weeks and months are those of the zone, and of this machine where none is named", async () => {
+    const zoned = join(folder, "zoned.db")
+    // The clocks of Berlin go forward on the 29th of March 2026 and back on the 25th of October: days of 23 and 25 hours.
+    const at = [
+      ["a", "2026-03-28T22:59:59.999Z"],
+      ["b", "2026-03-28T23:00:00.000Z"],
+      ["c", "2026-03-29T21:59:59.999Z"],
+      ["d", "2026-03-29T22:00:00.000Z"],
+      ["e", "2026-03-31T21:59:59.999Z"],
+      ["f", "2026-03-31T22:00:00.000Z"],
+      ["g", "2026-10-24T22:00:00.000Z"],
+      ["h", "2026-10-25T22:59:59.999Z"],
+      ["i", "2026-10-25T23:00:00.000Z"]
+    ] as const
+    await write(
+      zoned,
+      at.map(([id, time], i) =>
+        Ledger.entry({ id, atMs: Date.parse(time), target: "p/m", costNanos: 1_000_000_000n << BigInt(i) })
+      )
+    )
+    const costs = async (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) => {
+      const to = args.includes("--to") ? [] : ["--to", "2027-01-01"]
+      const ran = await reportIn(env, zoned, "--json", ...to, ...args)
+      const found = JSON.parse(ran.stdout)
+      expect(found.error).toBeUndefined()
+      return [
+        found.timeZone,
+        found.from,
+        Object.fromEntries(found.groups.map((each: { value: string; cost: string }) => [each.value, Number(each.cost)]))
+      ]
+    }
+    const berlin = "Europe/Berlin"
+    const days = {
+      "2026-03-28": 1,
+      "2026-03-29": 6,
+      "2026-03-30": 8,
+      "2026-03-31": 16,
+      "2026-04-01": 32,
+      "2026-10-25": 192,
+      "2026-10-26": 256
+    }
+    expect(await costs({ TZ: berlin }, "--by", "day")).toEqual([berlin, at[0][1], days])
+    expect(await costs({ TZ: "UTC" }, "--by", "day", "--time-zone", berlin)).toEqual([berlin, at[0][1], days])
+    const months = { "2026-03": 31, "2026-04": 32, "2026-10": 448 }
+    expect(await costs({ TZ: berlin }, "--by", "month")).toEqual([berlin, at[0][1], months])
+    const weeks = { "2026-03-23": 7, "2026-03-30": 56, "2026-10-19": 192, "2026-10-26": 256 }
+    expect(await costs({ TZ: berlin }, "--by", "week")).toEqual([berlin, at[0][1], weeks])
+    const one = ["--by", "day", "--from", "2026-03-29", "--to", "2026-03-30"]
+    const [, from, groups] = await costs({ TZ: berlin }, ...one)
+    expect([from, groups]).toEqual(["2026-03-28T23:00:00.000Z", { "2026-03-29": 6 }])
+    // The hour from two to three was not there, that from two to three in October was there twice: the first counts.
+    const leap = await costs({ TZ: berlin }, "--from", "2026-03-29T02:30")
+    expect(leap[1]).toBe("2026-03-29T01:30:00.000Z")
+    expect((await costs({ TZ: berlin }, "--from", "2026-10-25T02:30"))[1]).toBe("2026-10-25T00:30:00.000Z")
+  })
+
+  it("beside what a time as long before cost", async () => {
+    const ran = JSON.parse((await report(file, "--json", "--from", "2026-03-02", "--to", "2026-03-03")).stdout)
+    expect(ran.total.cost).toBe("2.000000001")
+    expect(ran.before).toEqual({ from: "2026-03-01T00:00:00.000Z", to: "2026-03-02T00:00:00.000Z", cost: "2.00" })
+    const text = (await report(file, "--from", "2026-03-02T00:00", "--to", "2026-03-03")).stdout
+    expect(text).toContain("As long before\n  $2.0000 from 2026-03-01 to 2026-03-01 (+0.0 % since)")
+    expect(JSON.parse((await report(file, "--json", "--from", "2026-02-27")).stdout).before).toBeNull()
+  })
+
+  it("writes nothing, neither into the file nor beside it", async () => {
+    const alone = mkdtempSync(join(folder, "alone-"))
+    const own = join(alone, "ledger.db")
+    await write(own, known())
+    const bytes = readFileSync(own)
+    const changed = statSync(own).mtimeMs
+    expect((await report(own)).code).toBe(0)
+    expect(readdirSync(alone)).toEqual(["ledger.db"])
+    expect([readFileSync(own).equals(bytes), statSync(own).mtimeMs]).toEqual([true, changed])
+  })
+
+  it("reads what another process is writing, up to its last record", async () => {
+    const live = join(folder, "live.db")
+    await write(live, known())
+    const read = await Effect.runPromise(
+      Effect.gen(function* () {
+        const store = yield* SqlLedgerStore.make
+        yield* store.append([Ledger.entry({ id: "live", atMs: march, target: "openai/gpt-4o", costNanos: 5n })])
+        return yield* Effect.promise(() => report(live, "--json"))
+      }).pipe(Effect.provide(Sqlite.layer({ filename: live })))
+    )
+    expect(JSON.parse(read.stdout).total).toMatchObject({ attempts: 6, cost: "4.000000006" })
+  })
+
+  it("reads from a disk that may only be read; what was not closed there is an error that says what to do", async (context) => {
+    const disk = mkdtempSync(join(folder, "disk-"))
+    if (spawnSync("mount", ["-t", "tmpfs", "tmpfs", disk]).status !== 0)
+      return context.skip("nothing can be mounted here")
+    try {
+      const [closed, open] = [join(disk, "closed.db"), join(disk, "open.db")]
+      await write(closed, known())
+      await Effect.runPromise(
+        Effect.gen(function* () {
+          const store = yield* SqlLedgerStore.make
+          yield* store.append(known())
+          // As a process leaves it that is killed.
+          for (const end of ["", "-wal"]) copyFileSync(`${join(disk, "busy.db")}${end}`, `${open}${end}`)
+        }).pipe(Effect.provide(Sqlite.layer({ filename: join(disk, "busy.db") })))
+      )
+      expect(spawnSync("mount", ["-o", "remount,ro", disk]).status).toBe(0)
+      const ran = await report(closed, "--json")
+      expect(JSON.parse(ran.stdout).total).toMatchObject({ attempts: 5, cost: "4.000000001" })
+      const denied = await report(open)
+      expect(denied).toMatchObject({ code: 1, stdout: "" })
+      expect(denied.stderr).toContain(`its last records are in ${open}-wal`)
+      expect(denied.stderr).toContain("copy both")
+    } finally {
+      spawnSync("umount", ["-l", disk])
+    }
+  })
+
+  it("reads a ledger of an older version, and leaves it as it is", async () => {
+    const older = join(folder, "older.db")
+    const version = await Effect.runPromise(
+      Effect.gen(function* () {
+        yield* makeVersion3
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`ATTACH ${file} AS newer`
+        yield* sql`INSERT INTO breakwater_ledger SELECT * FROM newer.breakwater_ledger`
+      }).pipe(Effect.provide(Sqlite.layer({ filename: older })))
+    ).then(() => report(older, "--json", "--by", "tenant"))
+    expect(version).toMatchObject({ code: 0, stderr: "" })
+    const rows = Effect.flatMap(
+      SqlClient.SqlClient,
+      (sql) => sql`SELECT max(version) AS version FROM breakwater_schema`
+    )
+    expect(await Effect.runPromise(Effect.provide(rows, Sqlite.layer({ filename: older, readOnly: true })))).toEqual([
+      { version: 3n }
+    ])
   })
 
   it("of a part of the time", async () => {

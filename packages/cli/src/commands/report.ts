@@ -3,52 +3,93 @@ import { Ledger, LLMConfig, type Pricing } from "@breakwater/core"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { Ended, reportCause, SettingError } from "../Failure.ts"
 import { withLedger } from "../LedgerFile.ts"
-import { csvOf, type Found, jsonOf, textOf } from "../render/Spending.ts"
+import { type Before, csvOf, type Found, jsonOf, textOf } from "../render/Spending.ts"
 import { jsonLine } from "../render/Style.ts"
 import { stderr, stdout } from "../Terminal.ts"
 
-const dimensions = ["model", "provider", "user", "project", "tag", "tenant", "key", "outcome", "day"] as const
+const dimensions = [
+  "model",
+  "provider",
+  "user",
+  "project",
+  "tag",
+  "tenant",
+  "key",
+  "outcome",
+  "day",
+  "week",
+  "month"
+] as const
 
 interface Input {
   readonly ledger: Option.Option<string>
   readonly by: (typeof dimensions)[number]
   readonly from: Option.Option<string>
   readonly to: Option.Option<string>
-  readonly timeZone: string
+  readonly timeZone: Option.Option<string>
   readonly json: boolean
   readonly csv: boolean
 }
 
-/** A day or an instant in UTC as ISO 8601 has it, or a time before now. */
+/** The zone that was asked for, or that of this machine. */
+const zoneOf = (given: Option.Option<string>): Effect.Effect<DateTime.TimeZone.Named, SettingError> => {
+  const name = Option.getOrElse(given, () => new Intl.DateTimeFormat().resolvedOptions().timeZone).trim()
+  return Effect.fromOption(DateTime.zoneMakeNamed(name)).pipe(
+    Effect.mapError(
+      () =>
+        new SettingError({
+          message: `--time-zone is ${JSON.stringify(name)}: ${name} is no time zone; an IANA name such as Europe/Berlin is`
+        })
+    )
+  )
+}
+
+const day = /^(\d{4})-(\d\d)-(\d\d)$/
+const local = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?$/
+const exact = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)$/
+
+/** The instant at which the clocks of a zone show a time; the first one, where they show it twice. */
+const inZone = (text: string, timeZone: DateTime.TimeZone): number | undefined => {
+  const wall = Date.parse(`${text}Z`)
+  // A 31st of February would be read as one of March.
+  if (Number.isNaN(wall) || !new Date(wall).toISOString().startsWith(text)) return undefined
+  const zoned = DateTime.makeZoned(wall, { timeZone, adjustForTimeZone: true, disambiguation: "compatible" })
+  return Option.getOrUndefined(Option.map(zoned, DateTime.toEpochMillis))
+}
+
+/** A day or a time in the zone, an instant as ISO 8601 has it, or a time before now. */
 const instantOf = (
   flag: string,
   given: Option.Option<string>,
-  nowMs: number
+  nowMs: number,
+  zone: DateTime.TimeZone
 ): Effect.Effect<number | undefined, SettingError> => {
   if (Option.isNone(given)) return Effect.succeed(undefined)
   const value = given.value.trim()
-  const days = /^(\d{1,5})\s*d$/.exec(value)
-  if (days !== null) return Effect.succeed(nowMs - Number(days[1]) * 86_400_000)
-  if (/^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/.test(value)) {
-    const ms = Date.parse(value)
-    // A 31st of February would be read as one of March.
-    const isDay = value.length > 10 || (!Number.isNaN(ms) && new Date(ms).toISOString().startsWith(value))
-    if (!Number.isNaN(ms) && isDay) return Effect.succeed(ms)
+  const read = (): number | undefined => {
+    const days = /^(\d{1,5})\s*d$/.exec(value)
+    if (days !== null) return nowMs - Number(days[1]) * 86_400_000
+    if (day.test(value)) return inZone(`${value}T00:00`, zone)
+    if (local.test(value)) return inZone(value, zone)
+    if (exact.test(value)) return Date.parse(value)
+    const ago = /^\d+(?:\.\d+)?$/.test(value) ? undefined : LLMConfig.parseDuration(value)
+    return ago === undefined ? undefined : nowMs - Duration.toMillis(ago)
   }
-  const ago = /^\d+(?:\.\d+)?$/.test(value) ? undefined : LLMConfig.parseDuration(value)
-  return ago === undefined
+  const found = read()
+  return found === undefined || Number.isNaN(found)
     ? Effect.fail(
         new SettingError({
-          message: `--${flag} is ${JSON.stringify(value)}; allowed: a day (2026-03-01), an instant (2026-03-01T12:00:00Z), or a time ago (7d, 12h)`
+          message: `--${flag} is ${JSON.stringify(value)}; allowed: a day (2026-03-01), a time (2026-03-01T12:00, or with Z an instant), or a time ago (7d, 12h)`
         })
       )
-    : Effect.succeed(nowMs - Duration.toMillis(ago))
+    : Effect.succeed(found)
 }
 
 /** What the ledger knows of the time that is asked for; `undefined` if it holds nothing at all. */
@@ -58,8 +99,9 @@ const find = (
 ): Effect.Effect<Found | undefined, Ledger.LedgerError | SettingError, Ledger.Ledger | Pricing.Pricing> =>
   Effect.gen(function* () {
     const ledger = yield* Ledger.Ledger
-    const from = yield* instantOf("from", input.from, nowMs)
-    const toMs = (yield* instantOf("to", input.to, nowMs)) ?? nowMs + 1
+    const zone = yield* zoneOf(input.timeZone)
+    const from = yield* instantOf("from", input.from, nowMs, zone)
+    const toMs = (yield* instantOf("to", input.to, nowMs, zone)) ?? nowMs + 1
     if (from !== undefined && from >= toMs) {
       return yield* Effect.fail(new SettingError({ message: "--from is not before --to" }))
     }
@@ -67,22 +109,32 @@ const find = (
     if (first === undefined) return undefined
     const fromMs = Math.max(from ?? 0, Math.min(first.atMs, toMs - 1))
     const filter = { fromMs, toMs }
-    const { timeZone } = input
-    const groups = yield* input.by === "day"
-      ? ledger.report({ ...filter, interval: "day", timeZone })
-      : ledger.report({ ...filter, by: [input.by] })
+    const timeZone = zone.id
+    const { by } = input
+    const groups = yield* by === "day" || by === "week" || by === "month"
+      ? ledger.report({ ...filter, interval: by, timeZone })
+      : ledger.report({ ...filter, by: [by] })
     const [total] = yield* ledger.report(filter)
     return {
-      by: input.by,
+      by,
       fromMs,
       toMs,
       timeZone,
       groups,
       total,
+      before: from === undefined ? undefined : yield* beforeOf(ledger, fromMs, toMs, first.atMs),
       forecast: yield* ledger.forecast({ timeZone }),
       recommendations: total === undefined ? [] : yield* ledger.recommend(filter)
     }
   })
+
+/** What a time as long just before cost; `undefined` where the ledger does not reach back so far. */
+const beforeOf = (ledger: Ledger.LedgerService, fromMs: number, toMs: number, firstMs: number) => {
+  const filter = { fromMs: fromMs - (toMs - fromMs), toMs: fromMs }
+  return firstMs > filter.fromMs
+    ? Effect.succeed(undefined)
+    : Effect.map(ledger.report(filter), ([total]): Before => ({ ...filter, costNanos: total?.costNanos ?? 0n }))
+}
 
 const show = (input: Input): Effect.Effect<string, Ledger.LedgerError | SettingError> =>
   Effect.gen(function* () {
@@ -100,7 +152,9 @@ const show = (input: Input): Effect.Effect<string, Ledger.LedgerError | SettingE
     if (input.json) return jsonLine(jsonOf(found, input.by))
     if (input.csv) return csvOf(found, input.by)
     const out = stdout()
-    return found === undefined ? `The ledger ${file} is empty.\n` : textOf(found, out.style, out.width)
+    return found === undefined
+      ? `The ledger ${file} is empty.\n`
+      : textOf(found, out.style, out.isTerminal ? out.width : undefined)
   })
 
 const run = (input: Input): Effect.Effect<void, Ended> =>
@@ -125,16 +179,12 @@ export const report = Command.make(
       Flag.withDescription("By what to tell the spending apart (default: model)"),
       Flag.withDefault("model" as const)
     ),
-    from: text(
-      "from",
-      "time",
-      "From this day on, in UTC (2026-03-01), or from so long ago (7d). Default: the beginning"
-    ),
-    to: text("to", "time", "To before this day, in UTC. Default: now"),
-    timeZone: Flag.String("time-zone").pipe(
-      Flag.withMetavar("zone"),
-      Flag.withDescription("Of days and of the month, as in Europe/Berlin (default: UTC)"),
-      Flag.withDefault("UTC")
+    from: text("from", "time", "From this day on (2026-03-01), or from so long ago (7d). Default: the beginning"),
+    to: text("to", "time", "To before this day. Default: now"),
+    timeZone: text(
+      "time-zone",
+      "zone",
+      "Of days, weeks, months and of --from and --to, as in Europe/Berlin. Default: this machine's"
     ),
     json: Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false)),
     csv: Flag.Boolean("csv").pipe(Flag.withDescription("Print the groups as CSV"), Flag.withDefault(false))
@@ -143,7 +193,7 @@ export const report = Command.make(
 ).pipe(
   Command.withDescription(
     "Show what a ledger says was spent, with what the month will come to, and what need not be spent. " +
-      "Reads a file that another process may be writing."
+      "Reads a file that another process may be writing, and writes nothing."
   ),
   Command.withShortDescription("Show what was spent, and on what"),
   Command.withExamples([

@@ -4,6 +4,13 @@ import { oneLine, type Style, widthOf } from "./Style.ts"
 import { table } from "./Table.ts"
 import { wrap } from "./Wrap.ts"
 
+/** What a time cost. */
+export interface Before {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly costNanos: Money.NanoDollars
+}
+
 /** What there is to show. */
 export interface Found {
   readonly by: string
@@ -13,6 +20,8 @@ export interface Found {
   readonly groups: ReadonlyArray<Ledger.LedgerGroup>
   /** `undefined` where nothing was recorded in this time. */
   readonly total: Ledger.LedgerGroup | undefined
+  /** A time as long before this one. */
+  readonly before: Before | undefined
   readonly forecast: Ledger.Forecast
   readonly recommendations: ReadonlyArray<Ledger.Recommendation>
 }
@@ -21,8 +30,10 @@ const dayOf = (ms: number, timeZone: string): string =>
   // The Swedish form of a date is that of ISO 8601.
   new Date(ms).toLocaleDateString("sv-SE", { timeZone })
 
-const nameOf = (group: Ledger.LedgerGroup, { timeZone }: Found): string =>
-  group.startMs === undefined ? (Object.values(group.by)[0] ?? "") : dayOf(group.startMs, timeZone)
+const nameOf = (group: Ledger.LedgerGroup, { by, timeZone }: Found): string => {
+  if (group.startMs === undefined) return Object.values(group.by)[0] ?? ""
+  return dayOf(group.startMs, timeZone).slice(0, by === "month" ? 7 : 10)
+}
 
 /** Dollars for a reader: to the cent above ten, with what tells small amounts apart below. */
 const dollars = (amount: Money.NanoDollars): string => {
@@ -46,7 +57,8 @@ const bar = (share: number, columns: number): string => {
 /** The longest bar, and the shortest that is worth its room. */
 const bars = { longest: 20, shortest: 6 }
 
-const numbers = { indent: "  ", right: [1, 2, 3, 4, 5] }
+/** The longest name, and the shortest that still says something. */
+const names = { longest: 40, shortest: 12, last: 6 }
 
 /** By what the bars are long: by cost, or by tokens where nothing has a cost. */
 const weightOf = (total: Ledger.LedgerTotals) =>
@@ -56,6 +68,34 @@ const weightOf = (total: Ledger.LedgerTotals) =>
 
 const costText = ({ costNanos, records, unpriced }: Ledger.LedgerTotals): string =>
   unpriced === records ? "unknown" : dollars(costNanos)
+
+interface Lines {
+  readonly names: ReadonlyArray<string>
+  /** Without the names. */
+  readonly cells: ReadonlyArray<ReadonlyArray<string>>
+}
+
+const widthOfTable = (text: string): number => Math.max(...text.split("\n").map(widthOf))
+
+/** The lines as a table that is at most so wide: names are cut first, then the tokens go. */
+const fitted = ({ cells, names: all }: Lines, width: number): { rows: Array<Array<string>>; text: string } => {
+  const tableOf = (longest: number, tokens: boolean) => {
+    const rows = cells.map((line, i) => [
+      oneLine(all[i]!, longest),
+      ...(tokens ? line : line.filter((_, column) => column !== 1 && column !== 2))
+    ])
+    return { rows, text: table(rows, { indent: "  ", right: [1, 2, 3, 4, 5] }) }
+  }
+  for (const tokens of [true, false]) {
+    const whole = tableOf(names.longest, tokens)
+    const over = widthOfTable(whole.text) - width
+    if (over <= 0) return whole
+    const longest = Math.max(...whole.rows.map(([name]) => widthOf(name!))) - over
+    if (longest >= names.shortest || !tokens)
+      return tableOf(Math.max(tokens ? names.shortest : names.last, longest), tokens)
+  }
+  return tableOf(names.last, false)
+}
 
 const spendingTable = (found: Found, total: Ledger.LedgerGroup, style: Style, width: number): string => {
   const weight = weightOf(total)
@@ -67,23 +107,40 @@ const spendingTable = (found: Found, total: Ledger.LedgerGroup, style: Style, wi
     count(group.outputTokens),
     costText(group)
   ]
-  const rows = found.groups.map((group) => {
-    const share = whole === 0 ? 0 : (100 * weight(group)) / whole
-    const name = oneLine(nameOf(group, found), 40)
-    return [name === "" ? style.dim("(none)") : name, ...cells(group), `${share.toFixed(1)} %`]
-  })
-  const head = [found.by, "attempts", "tokens in", "tokens out", "cost", "share"].map(style.bold)
-  const foot = ["total", ...cells(total), ""].map(style.bold)
-  const taken = Math.max(
-    ...table([head, ...rows, foot], numbers)
-      .split("\n")
-      .map(widthOf)
+  const shares = found.groups.map((group) => (whole === 0 ? 0 : (100 * weight(group)) / whole))
+  const fit = fitted(
+    {
+      names: [found.by, ...found.groups.map((group) => nameOf(group, found) || "(none)"), "total"],
+      cells: [
+        ["attempts", "tokens in", "tokens out", "cost", "share"],
+        ...found.groups.map((group, i) => [...cells(group), `${shares[i]!.toFixed(1)} %`]),
+        [...cells(total), ""]
+      ]
+    },
+    width
   )
-  const room = Math.min(bars.longest, width - taken - 2)
-  // A name that fills the terminal leaves no room for a chart; the shares say it, too.
-  if (room < bars.shortest) return table([head, ...rows, foot], numbers)
-  const drawn = rows.map((row, i) => [...row, style.cyan(bar(weight(found.groups[i]!) / longest, room))])
-  return table([[...head, ""], ...drawn, [...foot, ""]], numbers)
+  const room = Math.min(bars.longest, width - widthOfTable(fit.text) - 2)
+  const last = fit.rows.length - 1
+  const painted = fit.rows.map((row, i) => {
+    if (i === 0 || i === last) return row.map(style.bold)
+    const none = nameOf(found.groups[i - 1]!, found) === ""
+    return none ? [style.dim(row[0]!), ...row.slice(1)] : row
+  })
+  // What fills the terminal leaves no room for a chart; the shares say it, too.
+  const drawn = painted.map((row, i) => {
+    if (room < bars.shortest) return row
+    return [...row, i === 0 || i === last ? "" : style.cyan(bar(weight(found.groups[i - 1]!) / longest, room))]
+  })
+  return table(drawn, { indent: "  ", right: fit.rows[0]!.map((_, column) => column).slice(1) })
+}
+
+/** Against a time as long before. */
+const trendText = ({ before, total }: Found, timeZone: string): ReadonlyArray<string> => {
+  if (before === undefined || total === undefined) return []
+  const span = `${dayOf(before.fromMs, timeZone)} to ${dayOf(before.toMs - 1, timeZone)}`
+  const change = (100 * Number(total.costNanos - before.costNanos)) / Number(before.costNanos)
+  const by = before.costNanos === 0n ? "" : ` (${change < 0 ? "−" : "+"}${Math.abs(change).toFixed(1)} % since)`
+  return [`${dollars(before.costNanos)} from ${span}${by}`]
 }
 
 const forecastText = ({ days, expected, high, low, method, spent }: Ledger.Forecast): string => {
@@ -108,8 +165,11 @@ const recommendationText = ({ evidence, reservedLess, rule, saving, target, use 
 }
 
 /** For a terminal. */
-export const textOf = (found: Found, style: Style, width: number): string => {
+export const textOf = (found: Found, style: Style, columns: number | undefined): string => {
   const { forecast, recommendations, timeZone, total } = found
+  // In a pipe names stay whole, and lines end where a terminal's usually do.
+  const width = columns ?? 80
+  const trend = trendText(found, timeZone)
   const span = `${dayOf(found.fromMs, timeZone)} to ${dayOf(found.toMs - 1, timeZone)}`
   if (total === undefined) return `Nothing was recorded from ${span}.\n`
   const partly =
@@ -118,7 +178,8 @@ export const textOf = (found: Found, style: Style, width: number): string => {
       : `  ${style.yellow(`the cost of ${count(total.unpriced)} of ${count(total.records)} attempts is not known`)}\n`
   const month = dayOf(forecast.startMs, timeZone).slice(0, 7)
   return (
-    `${style.bold(`Spent from ${span}`)}\n${spendingTable(found, total, style, width)}\n${partly}` +
+    `${style.bold(`Spent from ${span}`)} (${timeZone})\n${spendingTable(found, total, style, columns ?? 100)}\n${partly}` +
+    (trend.length === 0 ? "" : section("As long before", trend, style, width)) +
     section(`The month ${month}`, [forecastText(forecast)], style, width) +
     (recommendations.length === 0
       ? ""
@@ -154,15 +215,34 @@ const instant = (ms: number): string => new Date(ms).toISOString()
 /** For a program: amounts are dollars in decimal texts, exact to the nano-dollar. */
 export const jsonOf = (found: Found | undefined, by: string): object => {
   if (found === undefined) {
-    return { by, from: null, to: null, groups: [], total: totalsJson(nothing), forecast: null, recommendations: [] }
+    return {
+      by,
+      from: null,
+      to: null,
+      timeZone: null,
+      groups: [],
+      total: totalsJson(nothing),
+      before: null,
+      forecast: null,
+      recommendations: []
+    }
   }
   const { forecast } = found
   return {
     by,
     from: instant(found.fromMs),
     to: instant(found.toMs),
+    timeZone: found.timeZone,
     groups: found.groups.map((group) => ({ value: nameOf(group, found), ...totalsJson(group) })),
     total: totalsJson(found.total ?? nothing),
+    before:
+      found.before === undefined
+        ? null
+        : {
+            from: instant(found.before.fromMs),
+            to: instant(found.before.toMs),
+            cost: Money.toDecimal(found.before.costNanos)
+          },
     forecast: {
       from: instant(forecast.startMs),
       to: instant(forecast.endMs),

@@ -20,12 +20,18 @@ import { classifySqliteError, SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
 
 export interface Options {
   /** The file; `:memory:` for none. Its folder must be there. */
   readonly filename: string
   /** Only reads. Default false. */
   readonly readOnly?: boolean
+  /**
+   * With `readOnly`: nobody writes the file meanwhile. Then no file is made beside it, and it can be read where nothing
+   * can be written; a change that comes all the same is not noticed. A `-wal` beside the file is left out. Default false.
+   */
+  readonly immutable?: boolean
   /**
    * When a commit is done: `full` when it is on the disk (a power cut loses nothing), `normal` when it is with the
    * operating system (a killed process loses nothing). Default `full`.
@@ -36,10 +42,12 @@ export interface Options {
 }
 
 /** Defaults of {@link layer}. */
-export const defaults = { readOnly: false, synchronous: "full", busyTimeoutMs: 5_000 } as const satisfies Omit<
-  Options,
-  "filename"
->
+export const defaults = {
+  readOnly: false,
+  immutable: false,
+  synchronous: "full",
+  busyTimeoutMs: 5_000
+} as const satisfies Omit<Options, "filename">
 
 const failure =
   (operation: string) =>
@@ -57,8 +65,9 @@ const maxPrepared = 200
 const open = (options: Options): DatabaseSync => {
   // Asked for when it is needed: an import would warn every program that only has this package installed.
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite")
-  const { busyTimeoutMs, filename, readOnly, synchronous } = { ...defaults, ...options }
-  const db = new DatabaseSync(filename, { readOnly, timeout: busyTimeoutMs })
+  const { busyTimeoutMs, filename, immutable, readOnly, synchronous } = { ...defaults, ...options }
+  const url = readOnly && immutable ? new URL(`${pathToFileURL(filename).href}?immutable=1`) : undefined
+  const db = new DatabaseSync(url ?? filename, { readOnly, timeout: busyTimeoutMs })
   try {
     if (!readOnly) db.exec("PRAGMA journal_mode = WAL")
     db.exec(`PRAGMA synchronous = ${synchronous === "normal" ? "NORMAL" : "FULL"}`)
