@@ -136,11 +136,18 @@ const cyclesOf = (graph: ReadonlyMap<string, ReadonlyArray<string>>): ReadonlyAr
   return [...cycles]
 }
 
+/** A package's sources, and those of the page that it is built into. */
+const sourcesOf = ({ path }: Package): ReadonlyArray<string> => [
+  ...filesUnder(join(path, "src"), ".ts"),
+  ...filesUnder(join(path, "web"), ".ts"),
+  ...filesUnder(join(path, "web"), ".tsx")
+]
+
 const checkPackage = (root: string, packages: ReadonlyArray<Package>, own: Package): ReadonlyArray<string> => {
   const found: Array<string> = []
   const graph = new Map<string, Array<string>>()
-  const src = join(own.path, "src")
-  for (const file of filesUnder(src, ".ts")) {
+  for (const file of sourcesOf(own)) {
+    const src = file.startsWith(join(own.path, "web") + sep) ? join(own.path, "web") : join(own.path, "src")
     const edges: Array<string> = []
     graph.set(posix(relative(root, file)), edges)
     for (const { specifier, typeOnly, line } of importsOf(readFileSync(file, "utf8"))) {

@@ -135,7 +135,7 @@ const titleOf = (): string => sections.find(({ id }) => id === place().section)!
 
 const Frame = (): JSX.Element => {
   const [helping, setHelping] = createSignal(false)
-  let main!: HTMLElement
+  let main: HTMLElement | undefined
   const onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return
     if (document.querySelector("dialog[open]") !== null) return
@@ -154,10 +154,23 @@ const Frame = (): JSX.Element => {
     document.title = `${titleOf()} · Breakwater`
   })
   // A reader of the screen is told where it is now.
-  createEffect(on(() => place().section, () => main.focus({ preventScroll: true }), { defer: true }))
+  createEffect(
+    on(
+      () => place().section,
+      () => main?.focus({ preventScroll: true }),
+      { defer: true }
+    )
+  )
   return (
     <div class="frame">
-      <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.focus() }}>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault()
+          main?.focus()
+        }}
+      >
         Skip to the content
       </a>
       <header class="side">
@@ -167,11 +180,23 @@ const Frame = (): JSX.Element => {
         </a>
         <Nav />
         <div class="side-foot">
-          <button type="button" class="quiet" onClick={nextTheme} title="t" aria-label={`Theme: ${themeLabels[theme()]}`}>
+          <button
+            type="button"
+            class="quiet"
+            onClick={nextTheme}
+            title="t"
+            aria-label={`Theme: ${themeLabels[theme()]}`}
+          >
             <Icon name={themeIcons[theme()]} />
             <span>{theme() === "auto" ? "System" : theme() === "light" ? "Light" : "Dark"}</span>
           </button>
-          <button type="button" class="quiet" onClick={() => setHelping(true)} title="?" aria-label="Keyboard shortcuts">
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => setHelping(true)}
+            title="?"
+            aria-label="Keyboard shortcuts"
+          >
             <Icon name="keyboard" />
             <span>Shortcuts</span>
           </button>
@@ -183,7 +208,7 @@ const Frame = (): JSX.Element => {
           </Show>
         </div>
       </header>
-      <main id="main" tabIndex={-1} ref={main} classList={{ "is-stale": isStale() }}>
+      <main id="main" tabIndex={-1} ref={(made) => (main = made)} classList={{ "is-stale": isStale() }}>
         <div class="top">
           <h1>{titleOf()}</h1>
           <div class="top-tools">

@@ -88,7 +88,7 @@ const running = (input: Input) =>
       stdout().write("the configuration is good\n")
       return
     }
-    stdout().write(`listening on ${gateway.url}\n${after}`)
+    stdout().write(`listening on ${gateway.url}\ndashboard at ${gateway.url}/dashboard/\n${after}`)
     return yield* Effect.never
   })
 

@@ -47,7 +47,8 @@ const colourOf = (name: string): string => {
   return color
 }
 
-const font = (): string => `11px ${getComputedStyle(document.documentElement).getPropertyValue("--font") || "sans-serif"}`
+const font = (): string =>
+  `11px ${getComputedStyle(document.documentElement).getPropertyValue("--font") || "sans-serif"}`
 
 /** Each layer stands on those after it: the first of the list is drawn first, and highest. */
 const stacked = (layers: ReadonlyArray<Layer>): ReadonlyArray<ReadonlyArray<number | null>> => {
@@ -61,17 +62,18 @@ const stacked = (layers: ReadonlyArray<Layer>): ReadonlyArray<ReadonlyArray<numb
 }
 
 const alignedOf = (kind: ChartProps["kind"], { at, layers }: ChartData): UPlot.AlignedData =>
-  [at.map((ms) => ms / 1_000), ...(kind === "bars" ? stacked(layers) : layers.map(({ values }) => values))].map((each) => [
-    ...each
-  ]) as unknown as UPlot.AlignedData
+  [at.map((ms) => ms / 1_000), ...(kind === "bars" ? stacked(layers) : layers.map(({ values }) => values))].map(
+    (each) => [...each]
+  ) as unknown as UPlot.AlignedData
 
-const hasValues = ({ layers }: ChartData): boolean => layers.some(({ values }) => values.some((value) => (value ?? 0) > 0))
+const hasValues = ({ layers }: ChartData): boolean =>
+  layers.some(({ values }) => values.some((value) => (value ?? 0) > 0))
 
 /** Rows of the table at most: the latest ones. */
 const tableRows = 30
 
 export const Chart = (props: ChartProps): JSX.Element => {
-  let host!: HTMLDivElement
+  let found: HTMLDivElement | undefined
   let plot: UPlot | undefined
   const [pointed, setPointed] = createSignal<number | undefined>(undefined)
   const [asTable, setAsTable] = createSignal(false)
@@ -92,7 +94,12 @@ export const Chart = (props: ChartProps): JSX.Element => {
       height,
       padding: [10, 16, 0, 0],
       legend: { show: false },
-      cursor: { y: false, points: { show: props.kind === "lines", size: 7 }, drag: { x: false, y: false }, sync: { key: "time" } },
+      cursor: {
+        y: false,
+        points: { show: props.kind === "lines", size: 7 },
+        drag: { x: false, y: false },
+        sync: { key: "time" }
+      },
       scales: {
         x: {
           time: true,
@@ -101,7 +108,13 @@ export const Chart = (props: ChartProps): JSX.Element => {
         y: { range: (_, __, max) => [0, Math.max((max ?? 0) * 1.08, props.least ?? 1)] }
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, space: 72, values: (_, splits) => splits.map((at) => hourMinute(at * 1_000)) },
+        {
+          ...axis,
+          grid: { show: false },
+          size: 26,
+          space: 72,
+          values: (_, splits) => splits.map((at) => hourMinute(at * 1_000))
+        },
         { ...axis, size: 56, gap: 6, space: 40, values: (_, splits) => splits.map((value) => props.format(value)) }
       ],
       series: [{}, ...layers],
@@ -110,15 +123,19 @@ export const Chart = (props: ChartProps): JSX.Element => {
   }
 
   const draw = (): void => {
+    const host = found
     plot?.destroy()
     plot = undefined
+    if (host === undefined) return
     if (host.clientWidth > 0) plot = new UPlot(options(host.clientWidth), alignedOf(props.kind, props.data), host)
   }
 
   onMount(() => {
+    const host = found!
     const observer = new ResizeObserver(() => {
       if (plot === undefined) draw()
-      else if (host.clientWidth > 0 && host.clientWidth !== plot.width) plot.setSize({ width: host.clientWidth, height })
+      else if (host.clientWidth > 0 && host.clientWidth !== plot.width)
+        plot.setSize({ width: host.clientWidth, height })
     })
     observer.observe(host)
     // Colours are read when the chart is made, a moment after the style sheet has changed.
@@ -194,7 +211,7 @@ export const Chart = (props: ChartProps): JSX.Element => {
       <div
         class="plot"
         classList={{ hidden: asTable() }}
-        ref={host}
+        ref={(made) => (found = made)}
         role="img"
         tabIndex={asTable() ? -1 : 0}
         aria-label={`${props.title}. ${props.says} Left and right arrow keys move through time.`}
@@ -206,7 +223,7 @@ export const Chart = (props: ChartProps): JSX.Element => {
         </Show>
       </div>
       <span class="visually-hidden" aria-live="polite">
-        <Show when={pointed() !== undefined && document.activeElement === host}>
+        <Show when={pointed() !== undefined && document.activeElement === found}>
           {clockTime(props.data.at[pointed()!])}
           <Index each={props.data.layers}>{(layer, i) => `, ${layer().label} ${shown(i)}`}</Index>
         </Show>

@@ -13,7 +13,10 @@ interface TileProps {
 
 export const Tile = (props: TileProps): JSX.Element => {
   const points = createMemo(() => sparkPoints(props.values))
-  const line = () => points().map(([x, y], i) => `${i === 0 ? "M" : "L"}${x.toFixed(2)} ${y.toFixed(2)}`).join("")
+  const line = () =>
+    points()
+      .map(([x, y], i) => `${i === 0 ? "M" : "L"}${x.toFixed(2)} ${y.toFixed(2)}`)
+      .join("")
   const area = () => {
     const all = points()
     return all.length < 2 ? "" : `${line()}L${all.at(-1)![0].toFixed(2)} 100L${all[0]![0].toFixed(2)} 100Z`

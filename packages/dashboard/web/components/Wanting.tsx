@@ -21,8 +21,6 @@ export const Wanting = <A,>(props: WantingProps<A>): JSX.Element => (
     <Match when={props.of.state === "failed"}>
       <Empty title="It could not be read">{(props.of as { message: string }).message}</Empty>
     </Match>
-    <Match when={props.of.state === "ready"}>
-      {props.children(() => (props.of as { readonly value: A }).value)}
-    </Match>
+    <Match when={props.of.state === "ready"}>{props.children(() => (props.of as { readonly value: A }).value)}</Match>
   </Switch>
 )

@@ -50,7 +50,8 @@ export const duration = (ms: number | null | undefined): string => {
   if (ms < 999.5) return unit(ms, "millisecond")
   if (ms < 59_950) return unit(ms / 1_000, "second", ms < 9_995 ? 2 : 1)
   const seconds = Math.round(ms / 1_000)
-  if (seconds < 3_600) return two(unit(Math.floor(seconds / 60), "minute"), seconds % 60, (rest) => unit(rest, "second"))
+  if (seconds < 3_600)
+    return two(unit(Math.floor(seconds / 60), "minute"), seconds % 60, (rest) => unit(rest, "second"))
   const minutes = Math.round(seconds / 60)
   if (minutes < 1_440) return two(unit(Math.floor(minutes / 60), "hour"), minutes % 60, (rest) => unit(rest, "minute"))
   const hours = Math.round(minutes / 60)
@@ -138,9 +139,13 @@ export const ago = (at: number, now: number): string => {
 
 /** `RateLimitError` as people say it: “rate limit”; a single word keeps its “error”. */
 export const errorName = (tag: string): string => {
-  const words = tag.replace(/([a-z\d])([A-Z])/g, "$1 $2").toLowerCase().split(" ")
+  const words = tag
+    .replace(/([a-z\d])([A-Z])/g, "$1 $2")
+    .toLowerCase()
+    .split(" ")
   return words.length > 2 && words.at(-1) === "error" ? words.slice(0, -1).join(" ") : words.join(" ")
 }
 
 /** The word for one or for many. */
-export const plural = (value: number, one: string, many: string): string => `${count(value)} ${value === 1 ? one : many}`
+export const plural = (value: number, one: string, many: string): string =>
+  `${count(value)} ${value === 1 ? one : many}`

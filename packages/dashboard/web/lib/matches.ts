@@ -23,7 +23,10 @@ const seen = ({ attempts, context, error, operation, outcome, requestId, target 
     .toLowerCase()
 
 export const matches = (request: RecentRequest, filter: string): boolean => {
-  const words = filter.toLowerCase().split(/\s+/).filter((word) => word !== "")
+  const words = filter
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "")
   if (words.length === 0) return true
   const text = seen(request)
   return words.every((word) => text.includes(word))

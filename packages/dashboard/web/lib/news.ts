@@ -42,7 +42,11 @@ const writers: Readonly<Record<string, Writer>> = {
     news("warn", "retry", `${text(event["target"])} in ${duration(number(event["delayMs"]))},`, errorOf(event)),
   "failed-over": (event) => news("warn", "failover", `${text(event["from"])} → ${text(event["to"])},`, errorOf(event)),
   "stream-continued": (event) =>
-    news("warn", "stream goes on", `at ${text(event["target"])} after ${count(number(event["characters"]))} characters`),
+    news(
+      "warn",
+      "stream goes on",
+      `at ${text(event["target"])} after ${count(number(event["characters"]))} characters`
+    ),
   "hedge-started": (event) => news("accent", "hedge", `beside ${text(event["key"])}, ${text(event["reason"])}`),
   "hedge-won": (event) => news("good", "hedge won", text(event["target"])),
   "hedge-lost": (event) => news("plain", "hedge lost", text(event["target"])),
@@ -64,10 +68,12 @@ const writers: Readonly<Record<string, Writer>> = {
       event["threshold"] === "soft" ? "its soft limit" : percent(number(event["threshold"])),
       `(${nanos(text(event["spent"]))} of ${nanos(text(event["limit"]))})`
     ),
-  "budget-rejected": (event) => news("bad", "budget", `${text(event["budget"])} ${text(event["value"])} has not enough left`),
+  "budget-rejected": (event) =>
+    news("bad", "budget", `${text(event["budget"])} ${text(event["value"])} has not enough left`),
   "store-lost": (event) => news("bad", "store lost", `${text(event["store"])}, ${text(event["mode"])}`),
   "store-recovered": (event) => news("good", "store is back", text(event["store"])),
-  "malformed-event": (event) => news("warn", "unreadable event", `from ${text(event["provider"])}/${text(event["model"])}`)
+  "malformed-event": (event) =>
+    news("warn", "unreadable event", `from ${text(event["provider"])}/${text(event["model"])}`)
 }
 
 /** The line of an event; one of a kind this page does not know is told by its name. */

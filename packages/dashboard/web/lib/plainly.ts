@@ -14,7 +14,10 @@ export const pick = (entry: Readonly<Record<string, unknown>>, ...names: Readonl
 }
 
 /** The first of some fields that is a time. */
-export const pickTime = (entry: Readonly<Record<string, unknown>>, ...names: ReadonlyArray<string>): number | undefined => {
+export const pickTime = (
+  entry: Readonly<Record<string, unknown>>,
+  ...names: ReadonlyArray<string>
+): number | undefined => {
   for (const name of names) {
     const value = entry[name]
     if (typeof value === "number") return value
@@ -29,7 +32,11 @@ export const pickTime = (entry: Readonly<Record<string, unknown>>, ...names: Rea
 const short = (value: unknown): string => {
   if (typeof value === "string") return value
   if (typeof value === "number" || typeof value === "boolean") return String(value)
-  if (Array.isArray(value)) return value.map(short).filter((each) => each !== "").join(", ")
+  if (Array.isArray(value))
+    return value
+      .map(short)
+      .filter((each) => each !== "")
+      .join(", ")
   if (isObject(value)) return details(value, new Set())
   return ""
 }

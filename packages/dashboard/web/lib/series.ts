@@ -76,12 +76,7 @@ export interface LatencySteps {
   readonly p99: ReadonlyArray<number | null>
 }
 
-export const latencyOf = (
-  points: ReadonlyArray<Point>,
-  stepMs: number,
-  range: Range,
-  nowAt: number
-): LatencySteps => {
+export const latencyOf = (points: ReadonlyArray<Point>, stepMs: number, range: Range, nowAt: number): LatencySteps => {
   const size = Math.round(range.ms / stepMs)
   const first = Math.floor(nowAt / stepMs) - size + 1
   const nulls = () => Array.from({ length: size }, (): number | null => null)

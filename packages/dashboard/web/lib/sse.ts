@@ -19,7 +19,10 @@ export class EventParser {
     this.rest += piece
     // A carriage return at the end may be half of a line's end.
     const held = this.rest.endsWith("\r") ? 1 : 0
-    const text = this.rest.slice(0, this.rest.length - held).replaceAll("\r\n", "\n").replaceAll("\r", "\n")
+    const text = this.rest
+      .slice(0, this.rest.length - held)
+      .replaceAll("\r\n", "\n")
+      .replaceAll("\r", "\n")
     const blocks = text.split("\n\n")
     this.rest = blocks.pop()! + (held === 1 ? "\r" : "")
     if (this.rest.length > longest) throw new Error("The stream's message is too long.")

@@ -46,7 +46,9 @@ const narrowest = 0.6
 const clamp = (value: number): number => Math.min(100, Math.max(0, value))
 
 /** Steps of an axis that people count in. */
-const niceSteps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000]
+const niceSteps = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000
+]
 
 export const ticksOf = (totalMs: number, most = 6): Timeline["ticks"] => {
   if (!(totalMs > 0)) return [{ at: 0, label: duration(0) }]

@@ -11,7 +11,22 @@ import { ask } from "../state/resource.ts"
 type Entry = Readonly<Record<string, unknown>>
 
 const named = (entry: Entry): string => pick(entry, "rule", "name", "title", "id", "key") ?? "alert"
-const told = new Set(["rule", "name", "title", "id", "severity", "state", "at", "since", "sinceAt", "startedAt", "openedAt", "endedAt", "closedAt", "resolvedAt"])
+const told = new Set([
+  "rule",
+  "name",
+  "title",
+  "id",
+  "severity",
+  "state",
+  "at",
+  "since",
+  "sinceAt",
+  "startedAt",
+  "openedAt",
+  "endedAt",
+  "closedAt",
+  "resolvedAt"
+])
 const began = (entry: Entry) => pickTime(entry, "sinceAt", "since", "startedAt", "openedAt", "at")
 const ended = (entry: Entry) => pickTime(entry, "endedAt", "closedAt", "resolvedAt")
 
@@ -29,7 +44,8 @@ export const Alerts = (): JSX.Element => {
         title: "No alerts are configured",
         how: (
           <>
-            Set <code>alerts</code> in the gateway's file: rules on success, latency, circuits and money, and whom to tell.
+            Set <code>alerts</code> in the gateway's file: rules on success, latency, circuits and money, and whom to
+            tell.
           </>
         )
       }}

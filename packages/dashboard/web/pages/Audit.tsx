@@ -7,7 +7,20 @@ import { clockTime, dayTime } from "../lib/format.ts"
 import { details, pick, pickTime } from "../lib/plainly.ts"
 import { ask } from "../state/resource.ts"
 
-const told = new Set(["at", "atMs", "time", "type", "kind", "action", "event", "seq", "hash", "previous", "prev", "mac"])
+const told = new Set([
+  "at",
+  "atMs",
+  "time",
+  "type",
+  "kind",
+  "action",
+  "event",
+  "seq",
+  "hash",
+  "previous",
+  "prev",
+  "mac"
+])
 
 export const Audit = (): JSX.Element => {
   const loaded = ask<AuditReport>(() => "audit?limit=100", 10_000)
@@ -32,8 +45,8 @@ export const Audit = (): JSX.Element => {
           title: "No audit log is configured",
           how: (
             <>
-              Set <code>audit</code> in the gateway's file: every request and every change by hand is then written to a log
-              in which no entry can be altered unnoticed.
+              Set <code>audit</code> in the gateway's file: every request and every change by hand is then written to a
+              log in which no entry can be altered unnoticed.
             </>
           )
         }}

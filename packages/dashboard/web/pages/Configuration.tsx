@@ -27,11 +27,16 @@ const Tree = (props: { readonly value: Json }): JSX.Element => (
         <div class="branch">
           <dt>{name}</dt>
           <dd>
-            <Show when={isLeaf(value)} fallback={
-              <Show when={isShort(value)} fallback={<Tree value={value} />}>
-                <span class="leaves"><For each={value as ReadonlyArray<string>}>{(each) => <Leaf value={each} />}</For></span>
-              </Show>
-            }>
+            <Show
+              when={isLeaf(value)}
+              fallback={
+                <Show when={isShort(value)} fallback={<Tree value={value} />}>
+                  <span class="leaves">
+                    <For each={value as ReadonlyArray<string>}>{(each) => <Leaf value={each} />}</For>
+                  </span>
+                </Show>
+              }
+            >
               <Leaf value={value as string} />
             </Show>
           </dd>
@@ -44,7 +49,10 @@ const Tree = (props: { readonly value: Json }): JSX.Element => (
 export const Configuration = (): JSX.Element => {
   const loaded = ask<{ readonly [key: string]: Json }>(() => "config", 30_000)
   return (
-    <Wanting of={loaded()} missing={{ title: "This gateway does not tell its configuration", how: "It is older than this page." }}>
+    <Wanting
+      of={loaded()}
+      missing={{ title: "This gateway does not tell its configuration", how: "It is older than this page." }}
+    >
       {(value) => (
         <div class="grid two masonry">
           <For each={Object.entries(value())}>
@@ -52,7 +60,9 @@ export const Configuration = (): JSX.Element => {
               <Card title={name}>
                 <Show when={!isLeaf(part)} fallback={<Leaf value={part as string} />}>
                   <Show when={isShort(part)} fallback={<Tree value={part} />}>
-                    <span class="leaves"><For each={part as ReadonlyArray<string>}>{(each) => <Leaf value={each} />}</For></span>
+                    <span class="leaves">
+                      <For each={part as ReadonlyArray<string>}>{(each) => <Leaf value={each} />}</For>
+                    </span>
                   </Show>
                 </Show>
               </Card>

@@ -3,14 +3,27 @@ import { createMemo, createSignal, Index, type JSX, Show } from "solid-js"
 import type { Budget, Cache, UsageRow } from "../api/types.ts"
 import { Card, Chip, Empty, Fact, Loading, Meter, Segmented } from "../components/Parts.tsx"
 import { Wanting } from "../components/Wanting.tsx"
-import { addNanos, bytes, compact, count, dayTime, dollarsOf, duration, nanos, nothing, percent, plural } from "../lib/format.ts"
+import {
+  addNanos,
+  bytes,
+  compact,
+  count,
+  dayTime,
+  dollarsOf,
+  duration,
+  nanos,
+  nothing,
+  percent,
+  plural
+} from "../lib/format.ts"
 import { budgetLabel, budgetShares } from "../lib/budgets.ts"
 import { now, snapshot } from "../state/gateway.ts"
 import { ask } from "../state/resource.ts"
 
 const OneBudget = (props: { readonly budget: Budget }): JSX.Element => {
   const shares = createMemo(() => budgetShares(props.budget))
-  const tone = () => (shares().spent >= 1 ? "bad" : shares().soft !== undefined && shares().spent >= shares().soft! ? "warn" : "accent")
+  const tone = () =>
+    shares().spent >= 1 ? "bad" : shares().soft !== undefined && shares().spent >= shares().soft! ? "warn" : "accent"
   return (
     <li class="budget">
       <div class="budget-head">
@@ -35,7 +48,10 @@ const OneBudget = (props: { readonly budget: Budget }): JSX.Element => {
       <p class="note">
         {props.budget.period}
         <Show when={props.budget.remainingNanos}> · {nanos(props.budget.remainingNanos)} left</Show>
-        <Show when={(dollarsOf(props.budget.reservedNanos) ?? 0) > 0}> · {nanos(props.budget.reservedNanos)} reserved</Show>
+        <Show when={(dollarsOf(props.budget.reservedNanos) ?? 0) > 0}>
+          {" "}
+          · {nanos(props.budget.reservedNanos)} reserved
+        </Show>
         <Show when={props.budget.softNanos}> · soft limit {nanos(props.budget.softNanos)}</Show>
         <Show when={props.budget.resetsAt}>
           {(at) => (
@@ -115,13 +131,19 @@ const rowName = (row: UsageRow, dimension: Dimension): string => {
   if (row.startAt !== undefined) return dayTime(row.startAt)
   const named = row[dimension]
   if (typeof named !== "string" || named === "") return "(none)"
-  return dimension === "model" ? `${String(row["provider"] ?? "")}/${named}` : named
+  const provider = row["provider"]
+  return dimension === "model" && typeof provider === "string" ? `${provider}/${named}` : named
 }
 
 const Usage = (): JSX.Element => {
   // By whole minutes, so that the address stays the same for a while.
-  const from = createMemo(() => new Date(Math.floor(now() / 60_000) * 60_000 - Number(days()) * 86_400_000).toISOString())
-  const loaded = ask<UsageReport>(() => `usage?by=${by() === "model" ? "provider,model" : by()}&from=${encodeURIComponent(from())}`, 60_000)
+  const from = createMemo(() =>
+    new Date(Math.floor(now() / 60_000) * 60_000 - Number(days()) * 86_400_000).toISOString()
+  )
+  const loaded = ask<UsageReport>(
+    () => `usage?by=${by() === "model" ? "provider,model" : by()}&from=${encodeURIComponent(from())}`,
+    60_000
+  )
   const rowsOf = (report: UsageReport) => report.groups.slice(0, 200)
   const most = (rows: ReadonlyArray<UsageRow>) => Math.max(1e-12, ...rows.map((row) => dollarsOf(row.costNanos) ?? 0))
   return (
@@ -247,7 +269,9 @@ const CacheCard = (props: { readonly title: string; readonly cache: Cache | null
             </Show>
             <Fact name="misses">{count(cache().misses)}</Fact>
             <Fact name="entries">
-              {cache().entries == null ? nothing : `${count(cache().entries)}${cache().bytes == null ? "" : `, ${bytes(cache().bytes)}`}`}
+              {typeof cache().entries !== "number"
+                ? nothing
+                : `${count(cache().entries)}${typeof cache().bytes !== "number" ? "" : `, ${bytes(cache().bytes)}`}`}
             </Fact>
             <Show when={(cache().storeFailures ?? 0) > 0}>
               <Fact name="store">{plural(cache().storeFailures!, "failure", "failures")}</Fact>
@@ -266,9 +290,7 @@ export const Cost = (): JSX.Element => (
         <Budgets />
         <Usage />
         <CacheCard title="Cache" cache={at().cache} />
-        <Show when={at().semanticCache}>
-          {(similar) => <CacheCard title="Semantic cache" cache={similar()} />}
-        </Show>
+        <Show when={at().semanticCache}>{(similar) => <CacheCard title="Semantic cache" cache={similar()} />}</Show>
       </div>
     )}
   </Show>

@@ -131,7 +131,9 @@ const Quotas = (props: { readonly quotas: ReadonlyArray<Quota> }): JSX.Element =
                   <td>
                     <Show
                       when={(row().pausedMs ?? 0) > 0}
-                      fallback={row().callsPerSecond === undefined ? nothing : `${row().callsPerSecond!.toFixed(1)} / s`}
+                      fallback={
+                        row().callsPerSecond === undefined ? nothing : `${row().callsPerSecond!.toFixed(1)} / s`
+                      }
                     >
                       <Chip tone="warn">paused for {countdown(row().pausedMs!)}</Chip>
                     </Show>

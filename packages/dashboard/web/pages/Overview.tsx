@@ -32,7 +32,12 @@ const Figures = (props: { readonly summary: Summary }): JSX.Element => {
   )
   const totals = createMemo(() => {
     const all = steps()
-    const [requests, success, failure, interrupted] = [sum(all.requests), sum(all.success), sum(all.failure), sum(all.interrupted)]
+    const [requests, success, failure, interrupted] = [
+      sum(all.requests),
+      sum(all.success),
+      sum(all.failure),
+      sum(all.interrupted)
+    ]
     return {
       requests,
       success,
@@ -219,14 +224,20 @@ const Targets = (props: { readonly targets: Summary["targets"] }): JSX.Element =
                         <div class="with-meter">
                           <Meter
                             value={share(target()) ?? 0}
-                            tone={(share(target()) ?? 1) >= 0.99 ? "good" : (share(target()) ?? 1) >= 0.9 ? "warn" : "bad"}
+                            tone={
+                              (share(target()) ?? 1) >= 0.99 ? "good" : (share(target()) ?? 1) >= 0.9 ? "warn" : "bad"
+                            }
                             label={`Success of ${row()[0]}`}
                           />
                           <span class="number">{percent(share(target()))}</span>
                         </div>
                       </td>
-                      <td class="number">{target().latency.count === 0 ? nothing : duration(target().latency.p50Ms)}</td>
-                      <td class="number">{target().latency.count === 0 ? nothing : duration(target().latency.p95Ms)}</td>
+                      <td class="number">
+                        {target().latency.count === 0 ? nothing : duration(target().latency.p50Ms)}
+                      </td>
+                      <td class="number">
+                        {target().latency.count === 0 ? nothing : duration(target().latency.p95Ms)}
+                      </td>
                       <td class="number">
                         {target().firstToken.count === 0 ? nothing : duration(target().firstToken.p50Ms)}
                       </td>
@@ -289,7 +300,10 @@ const Rescues = (props: { readonly summary: Summary }): JSX.Element => {
 
 const News = (): JSX.Element => (
   <Card title="As it happens" note="What the policies did">
-    <Show when={feed().length > 0} fallback={<Empty title="Quiet so far">Retries, failovers and circuits show up here as they happen.</Empty>}>
+    <Show
+      when={feed().length > 0}
+      fallback={<Empty title="Quiet so far">Retries, failovers and circuits show up here as they happen.</Empty>}
+    >
       <ol class="feed" tabIndex={0} aria-label="What the policies did, the latest first">
         <For each={feed()}>
           {({ event }) => {
@@ -319,7 +333,9 @@ const News = (): JSX.Element => (
 
 const OpenCircuits = (): JSX.Element => {
   const open = createMemo(() =>
-    (snapshot()?.breakers ?? []).filter(({ state }) => state === "open" || state === "forced-open" || state === "half-open")
+    (snapshot()?.breakers ?? []).filter(
+      ({ state }) => state === "open" || state === "forced-open" || state === "half-open"
+    )
   )
   const unreachable = createMemo(() =>
     Object.entries(snapshot()?.providers ?? {}).filter(([, { reachable }]) => reachable === false)
@@ -329,7 +345,10 @@ const OpenCircuits = (): JSX.Element => {
       <aside class="notice" data-tone="bad" aria-label="What is down">
         <Show when={unreachable().length > 0}>
           <span>
-            <b>Unreachable:</b> {unreachable().map(([name]) => name).join(", ")}
+            <b>Unreachable:</b>{" "}
+            {unreachable()
+              .map(([name]) => name)
+              .join(", ")}
           </span>
         </Show>
         <Show when={open().length > 0}>
@@ -384,7 +403,12 @@ export const Overview = (): JSX.Element => (
           <Show when={at().server.uptimeMs}>{(up) => <> · up for {duration(up())}</>}</Show>
           <Show when={at().version}>{(version) => <> · version {version()}</>}</Show>
           <Show when={dollarsOf(at().summary?.totals.costNanos)}>
-            {(spent) => <> · {money(spent())} spent since {clockTime(at().summary!.sinceAt)}</>}
+            {(spent) => (
+              <>
+                {" "}
+                · {money(spent())} spent since {clockTime(at().summary!.sinceAt)}
+              </>
+            )}
           </Show>
         </p>
       </>

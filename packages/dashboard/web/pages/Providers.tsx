@@ -29,7 +29,10 @@ const actions: Readonly<Record<Action, { readonly label: string; readonly verb: 
 }
 
 const isHeld = ({ holds, state }: Breaker): boolean =>
-  Object.values(holds ?? {}).some((n) => n > 0) || state === "forced-open" || state === "metrics-only" || state === "disabled"
+  Object.values(holds ?? {}).some((n) => n > 0) ||
+  state === "forced-open" ||
+  state === "metrics-only" ||
+  state === "disabled"
 
 const actionsOf = (breaker: Breaker): ReadonlyArray<Action> =>
   isHeld(breaker) ? ["release", "reset"] : ["force-open", "force-closed", "reset"]
@@ -54,7 +57,8 @@ const details = (breaker: Breaker): string => {
     const turned = rejections === 0 ? "" : `, ${count(rejections)} turned away`
     return `${left > 0 ? `tries again in ${countdown(left)}` : "tries again with the next call"}${turned}`
   }
-  if (state === "half-open") return `${count(probes?.inFlight ?? 0)} probing, ${count(probes?.successes ?? 0)} well so far`
+  if (state === "half-open")
+    return `${count(probes?.inFlight ?? 0)} probing, ${count(probes?.successes ?? 0)} well so far`
   if (state === "forced-open") return "held by hand: turns every call away"
   if (state === "metrics-only") return "held by hand: lets every call through"
   if (state === "disabled") return "does not count"
@@ -138,7 +142,13 @@ const Circuits = (): JSX.Element => {
                         <Meter
                           value={row().failureRate}
                           mark={row().threshold}
-                          tone={row().failureRate >= (row().threshold ?? 0.5) ? "bad" : row().failureRate > 0 ? "warn" : "good"}
+                          tone={
+                            row().failureRate >= (row().threshold ?? 0.5)
+                              ? "bad"
+                              : row().failureRate > 0
+                                ? "warn"
+                                : "good"
+                          }
                           label={`Failure rate of ${row().key}; it opens at ${percent(row().threshold)}`}
                         />
                         <span class="number">{percent(row().failureRate)}</span>
@@ -199,7 +209,10 @@ const Circuits = (): JSX.Element => {
   )
 }
 
-const Reach = (props: { readonly title: string; readonly what: Readonly<Record<string, { reachable: boolean | null; tookMs?: number }>> }) => (
+const Reach = (props: {
+  readonly title: string
+  readonly what: Readonly<Record<string, { reachable: boolean | null; tookMs?: number }>>
+}) => (
   <div class="reach">
     <For each={Object.entries(props.what)}>
       {([name, { reachable, tookMs }]) => (

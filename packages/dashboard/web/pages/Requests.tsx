@@ -1,5 +1,17 @@
 /** The last requests, and one of them in all of its attempts. */
-import { createEffect, createMemo, createSignal, For, Index, type JSX, Match, on, onCleanup, Show, Switch } from "solid-js"
+import {
+  createEffect,
+  createMemo,
+  createSignal,
+  For,
+  Index,
+  type JSX,
+  Match,
+  on,
+  onCleanup,
+  Show,
+  Switch
+} from "solid-js"
 import type { Attempt, Outcome, RecentRequest } from "../api/types.ts"
 import { Icon } from "../components/Icon.tsx"
 import { Card, Chip, Empty, Fact, Loading, OutcomeChip, Segmented } from "../components/Parts.tsx"
@@ -52,7 +64,9 @@ const whose = ({ context }: RecentRequest): string =>
 const Dots = (props: { readonly attempts: ReadonlyArray<Attempt> }): JSX.Element => (
   <span class="dots">
     <span aria-hidden="true">
-      <Index each={props.attempts.slice(0, 8)}>{(attempt) => <span class="attempt-dot" data-outcome={attempt().outcome} />}</Index>
+      <Index each={props.attempts.slice(0, 8)}>
+        {(attempt) => <span class="attempt-dot" data-outcome={attempt().outcome} />}
+      </Index>
     </span>
     <span class="visually-hidden">{plural(props.attempts.length, "attempt", "attempts")}</span>
     <span class="number" aria-hidden="true">
@@ -72,7 +86,8 @@ const List = (): JSX.Element => {
   const shown = createMemo(() => all().filter((each) => isWanted(each, wanted()) && matches(each, words())))
   let body: HTMLTableSectionElement | undefined
   const onKey = (event: KeyboardEvent): void => {
-    const step = event.key === "ArrowDown" || event.key === "j" ? 1 : event.key === "ArrowUp" || event.key === "k" ? -1 : 0
+    const step =
+      event.key === "ArrowDown" || event.key === "j" ? 1 : event.key === "ArrowUp" || event.key === "k" ? -1 : 0
     if (step === 0 || body === undefined) return
     const links = [...body.querySelectorAll<HTMLAnchorElement>("a.row-link")]
     const at = links.indexOf(document.activeElement as HTMLAnchorElement)
@@ -116,7 +131,14 @@ const List = (): JSX.Element => {
         </Match>
         <Match when={shown().length === 0}>
           <Empty title="No request fits the filter">
-            <button type="button" class="small" onClick={() => { setWanted("all"); setWords("") }}>
+            <button
+              type="button"
+              class="small"
+              onClick={() => {
+                setWanted("all")
+                setWords("")
+              }}
+            >
               Show all
             </button>
           </Empty>
@@ -205,12 +227,18 @@ const describe = (attempt: Attempt): string =>
 const Waterfall = (props: { readonly request: RecentRequest }): JSX.Element => {
   const timeline = createMemo(() => timelineOf(props.request))
   return (
-    <Card title="Attempts" note={`${plural(props.request.attempts.length, "attempt", "attempts")} in ${duration(timeline().totalMs)}`} wide>
+    <Card
+      title="Attempts"
+      note={`${plural(props.request.attempts.length, "attempt", "attempts")} in ${duration(timeline().totalMs)}`}
+      wide
+    >
       <Show
         when={timeline().rows.length > 0}
         fallback={
           <Empty title="No attempt was made">
-            {props.request.cached === undefined ? "The request ended before anybody was asked." : "The cache had the answer."}
+            {props.request.cached === undefined
+              ? "The request ended before anybody was asked."
+              : "The cache had the answer."}
           </Empty>
         }
       >
@@ -239,7 +267,9 @@ const Waterfall = (props: { readonly request: RecentRequest }): JSX.Element => {
                       <span class="name">{row.attempt.target}</span>
                     </div>
                     <div class="track" role="img" aria-label={describe(row.attempt)}>
-                      <For each={timeline().ticks}>{(tick) => <span class="gridline" style={{ left: `${tick.at}%` }} />}</For>
+                      <For each={timeline().ticks}>
+                        {(tick) => <span class="gridline" style={{ left: `${tick.at}%` }} />}
+                      </For>
                       <Show when={row.wait}>
                         {(wait) => <span class="wait" style={{ left: `${wait().left}%`, width: `${wait().width}%` }} />}
                       </Show>
@@ -283,11 +313,21 @@ const Waterfall = (props: { readonly request: RecentRequest }): JSX.Element => {
             </For>
           </ol>
           <ul class="key" aria-hidden="true">
-            <li><span class="key-span" data-outcome="success" /> success</li>
-            <li><span class="key-span" data-outcome="failure" /> failure</li>
-            <li><span class="key-span" data-outcome="interrupted" /> interrupted</li>
-            <li><span class="key-wait" /> wait</li>
-            <li><span class="key-token" /> first token</li>
+            <li>
+              <span class="key-span" data-outcome="success" /> success
+            </li>
+            <li>
+              <span class="key-span" data-outcome="failure" /> failure
+            </li>
+            <li>
+              <span class="key-span" data-outcome="interrupted" /> interrupted
+            </li>
+            <li>
+              <span class="key-wait" /> wait
+            </li>
+            <li>
+              <span class="key-token" /> first token
+            </li>
           </ul>
         </div>
       </Show>
@@ -298,7 +338,13 @@ const Waterfall = (props: { readonly request: RecentRequest }): JSX.Element => {
 const Events = (props: { readonly request: RecentRequest }): JSX.Element => {
   const marks = createMemo(() => timelineOf(props.request).marks)
   return (
-    <Card title="What happened" note={(props.request.eventsLeftOut ?? 0) > 0 ? `${count(props.request.eventsLeftOut)} more are left out` : undefined} wide>
+    <Card
+      title="What happened"
+      note={
+        (props.request.eventsLeftOut ?? 0) > 0 ? `${count(props.request.eventsLeftOut)} more are left out` : undefined
+      }
+      wide
+    >
       <Show when={marks().length > 0} fallback={<Empty title="Nothing is recorded" />}>
         <ol class="happened">
           <For each={marks()}>
@@ -316,9 +362,16 @@ const Events = (props: { readonly request: RecentRequest }): JSX.Element => {
 }
 
 const Facts = (props: { readonly request: RecentRequest }): JSX.Element => (
-  <Card title="Request" note={props.request.requestId} wide actions={<OutcomeChip outcome={props.request.outcome as Outcome} />}>
+  <Card
+    title="Request"
+    note={props.request.requestId}
+    wide
+    actions={<OutcomeChip outcome={props.request.outcome as Outcome} />}
+  >
     <dl class="facts">
-      <Fact name="began">{dayTime(props.request.at)}:{clockTime(props.request.at).slice(-2)}</Fact>
+      <Fact name="began">
+        {dayTime(props.request.at)}:{clockTime(props.request.at).slice(-2)}
+      </Fact>
       <Fact name="took">{duration(props.request.tookMs)}</Fact>
       <Fact name="answered by">{props.request.target ?? nothing}</Fact>
       <Fact name="operation">{props.request.operation}</Fact>
@@ -373,7 +426,9 @@ const One = (props: { readonly id: string }): JSX.Element => {
         </Match>
         <Match when={loaded().state === "missing"}>
           <Card title="Request" wide>
-            <Empty title="It is not among the last requests any more">The gateway keeps the last two hundred in memory.</Empty>
+            <Empty title="It is not among the last requests any more">
+              The gateway keeps the last two hundred in memory.
+            </Empty>
           </Card>
         </Match>
         <Match when={loaded().state === "failed"}>
@@ -397,7 +452,13 @@ const One = (props: { readonly id: string }): JSX.Element => {
 
 export const Requests = (): JSX.Element => {
   // Whoever comes back finds the focus where it was: at the top of the section.
-  createEffect(on(() => place().item, () => scrollTo(0, 0), { defer: true }))
+  createEffect(
+    on(
+      () => place().item,
+      () => scrollTo(0, 0),
+      { defer: true }
+    )
+  )
   return (
     <Show when={place().item} keyed fallback={<List />}>
       {(id) => <One id={id} />}

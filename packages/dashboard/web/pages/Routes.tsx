@@ -46,7 +46,8 @@ const Route = (props: { readonly route: RouteInfo }): JSX.Element => {
                   <Show when={counted()}>
                     {(target) => (
                       <>
-                        {count(target().attempts)} attempts, {percent(ratio(target().success, target().success + target().failure))} well
+                        {count(target().attempts)} attempts,{" "}
+                        {percent(ratio(target().success, target().success + target().failure))} well
                       </>
                     )}
                   </Show>
@@ -72,8 +73,8 @@ export const Routes = (): JSX.Element => {
         fallback={
           <Card title="None" wide>
             <Empty title="No route shares its calls out">
-              Give a route under <code>routes</code> the <code>order</code> “weighted”, and its targets a <code>weight</code>:
-              a new model gets a few of a hundred calls, and more when it does well.
+              Give a route under <code>routes</code> the <code>order</code> “weighted”, and its targets a{" "}
+              <code>weight</code>: a new model gets a few of a hundred calls, and more when it does well.
             </Empty>
           </Card>
         }

@@ -6,8 +6,8 @@ import { access, signIn, signOut } from "../state/gateway.ts"
 
 export const SignIn = (): JSX.Element => {
   const [key, setKey] = createSignal("")
-  let input!: HTMLInputElement
-  onMount(() => input.focus())
+  let input: HTMLInputElement | undefined
+  onMount(() => input?.focus())
   const notAllowed = () => {
     const now = access()
     return now.state === "not-allowed" ? now.message : undefined
@@ -28,7 +28,9 @@ export const SignIn = (): JSX.Element => {
       >
         <Mark />
         <h1>Breakwater</h1>
-        <p class="note">Sign in with a key of the gateway that has the scope <code>admin</code>.</p>
+        <p class="note">
+          Sign in with a key of the gateway that has the scope <code>admin</code>.
+        </p>
         <Show when={refused()}>
           {(message) => (
             <p class="problem" role="alert" id="refused">
@@ -49,7 +51,7 @@ export const SignIn = (): JSX.Element => {
         <label for="key">Key</label>
         <input
           id="key"
-          ref={input}
+          ref={(made) => (input = made)}
           type="password"
           autocomplete="off"
           spellcheck={false}
@@ -65,7 +67,9 @@ export const SignIn = (): JSX.Element => {
             Go on without a key
           </button>
         </Show>
-        <p class="note small-print">It is kept in this tab until you close it or sign out, and is sent to this gateway only.</p>
+        <p class="note small-print">
+          It is kept in this tab until you close it or sign out, and is sent to this gateway only.
+        </p>
       </form>
     </main>
   )

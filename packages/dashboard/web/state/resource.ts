@@ -14,7 +14,11 @@ export type Loaded<A> =
  * Asks for a path now, whenever it changes or `again` does, and every `everyMs`. While an answer is awaited the one before
  * stays; a failure after a success does not take it away, since the page says anyway that the gateway is gone.
  */
-export const ask = <A>(path: Accessor<string>, everyMs: number, again: Accessor<unknown> = () => 0): Accessor<Loaded<A>> => {
+export const ask = <A>(
+  path: Accessor<string>,
+  everyMs: number,
+  again: Accessor<unknown> = () => 0
+): Accessor<Loaded<A>> => {
   const [loaded, setLoaded] = createSignal<Loaded<A>>({ state: "loading" })
   let current: AbortController | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
