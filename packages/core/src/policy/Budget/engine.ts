@@ -246,7 +246,8 @@ export class Engine {
   ): Effect.Effect<BudgetRefusal | BudgetGrant | undefined, StoreError> {
     const { settings, store, watch } = this.parts
     const giveBack = Effect.sync(() => this.settleFar(from, reservation, entries, evenly(entries, 0n)))
-    const asked = timeLimit(store.reserve(reservation, nowMs), settings.storeTimeoutMs, () =>
+    const reserved = Effect.suspend(() => store.reserve(reservation, nowMs))
+    const asked = timeLimit(reserved, settings.storeTimeoutMs, () =>
       Effect.fail(tooLate(store.name, settings.storeTimeoutMs))
     )
     // The pipeline reserves where it cannot be interrupted, and a store that is far away may take its time.

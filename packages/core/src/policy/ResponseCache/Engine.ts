@@ -200,7 +200,8 @@ export class Engine implements CacheAround {
       this.failed(ask, "get", "timeout")
       return Effect.fail(lateStore(this.store.name, readTimeoutMs))
     })
-    const got = Effect.catchCause(this.store.get(ask.key), (cause): Effect.Effect<never, StoreError> => {
+    const asked = Effect.suspend(() => this.store.get(ask.key))
+    const got = Effect.catchCause(asked, (cause): Effect.Effect<never, StoreError> => {
       if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
       this.failed(ask, "get", "failed")
       return Effect.fail(storeErrorOf(cause, this.store.name))
