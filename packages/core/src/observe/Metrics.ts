@@ -31,14 +31,20 @@ const firstChunkBuckets = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25
 
 type Labels = Readonly<Record<string, string>>
 
-/** The series of one family, each built once. */
+/** Makes a metric, or one series of it. */
+type Make = (attributes?: Labels) => Metric.Metric<number, unknown>
+
+/**
+ * The series of one family, each built once, with labels of its own: what `Metric.withAttributes` makes of a metric that
+ * several share works out its key again at every update.
+ */
 class Family {
-  private readonly base: Metric.Metric<number, unknown>
+  private readonly make: Make
   private readonly context: Context.Context<never>
   private readonly series = new Map<string, Metric.Metric<number, unknown>>()
 
-  constructor(base: Metric.Metric<number, unknown>, context: Context.Context<never>) {
-    this.base = base
+  constructor(make: Make, context: Context.Context<never>) {
+    this.make = make
     this.context = context
   }
 
@@ -58,16 +64,25 @@ class Family {
   }
 
   private add(key: string, labels: Labels): Metric.Metric<number, unknown> {
-    const metric = Metric.withAttributes(this.base, labels)
+    const metric = this.make(labels)
     this.series.set(key, metric)
     return metric
   }
 }
 
-const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
-const gauge = (name: string, description: string) => Metric.gauge(name, { description })
-const histogram = (name: string, description: string, boundaries: ReadonlyArray<number>) =>
-  Metric.histogram(name, { description, boundaries })
+const labelled = (attributes: Labels | undefined) => (attributes === undefined ? {} : { attributes })
+const counter =
+  (name: string, description: string): Make =>
+  (attributes) =>
+    Metric.counter(name, { description, incremental: true, ...labelled(attributes) })
+const gauge =
+  (name: string, description: string): Make =>
+  (attributes) =>
+    Metric.gauge(name, { description, ...labelled(attributes) })
+const histogram =
+  (name: string, description: string, boundaries: ReadonlyArray<number>): Make =>
+  (attributes) =>
+    Metric.histogram(name, { description, boundaries, ...labelled(attributes) })
 
 /** Every metric this module writes. */
 const metrics = {
@@ -100,10 +115,10 @@ const metrics = {
   hedges: counter("breakwater_hedges_total", "Hedged attempts, by outcome"),
   cache: counter("breakwater_cache_lookups_total", "Lookups in a cache, by outcome"),
   storeUp: gauge("breakwater_store_up", "1 while a store of policy state answers")
-} satisfies Record<string, Metric.Metric<number, unknown>>
+} satisfies Record<string, Make>
 
 /** The names of the metrics, for tables and dashboards. */
-export const names: ReadonlyArray<string> = Object.values(metrics).map((metric) => metric.id)
+export const names: ReadonlyArray<string> = Object.values(metrics).map((make) => make().id)
 
 type Families = { readonly [Name in keyof typeof metrics]: Family }
 
@@ -121,7 +136,7 @@ class Recorder {
 
   constructor(context: Context.Context<never>) {
     this.families = Object.fromEntries(
-      Object.entries(metrics).map(([name, metric]) => [name, new Family(metric, context)])
+      Object.entries(metrics).map(([name, make]) => [name, new Family(make, context)])
     ) as Families
   }
 

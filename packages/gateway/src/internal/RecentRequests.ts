@@ -3,7 +3,7 @@
  * way until they end. Plain code, called for every event.
  */
 import { type Event, Usage } from "@breakwater/core"
-import { plainEvent, plainValue } from "./PlainEvent.ts"
+import { type PlainEvent, plainEvent, plainValue } from "./PlainEvent.ts"
 
 /** Finished requests that are kept. */
 export const capacity = 200
@@ -42,9 +42,56 @@ interface Open {
   readonly startedMs: number
   readonly targets: ReadonlyArray<string>
   readonly maxAttempts: number
-  readonly events: Array<RecentRequest["events"][number]>
+  readonly events: Array<{ readonly atMs: number; readonly event: Event.PolicyEvent | PlainEvent }>
   leftOut: number
 }
+
+/** An event whose errors may be words about them: an error may hold a whole answer, and what caused it. */
+type Finished = Omit<Event.RequestFinished, "error" | "attempts"> & {
+  readonly error?: unknown
+  readonly attempts: ReadonlyArray<
+    Omit<Event.RequestFinished["attempts"][number], "error"> & { readonly error?: unknown }
+  >
+}
+
+/** A finished request as it is kept: made into what is shown when somebody looks, which is rare. */
+interface Kept {
+  readonly event: Finished
+  readonly open: Open | undefined
+}
+
+/** The same event, with nothing left of its errors but their names and sentences. */
+const light = (event: Event.RequestFinished): Finished =>
+  event.error === undefined && event.attempts.every(({ error }) => error === undefined)
+    ? event
+    : {
+        ...event,
+        error: plainValue(event.error),
+        attempts: event.attempts.map((attempt) => ({ ...attempt, error: plainValue(attempt.error) }))
+      }
+
+const shown = ({ event, open }: Kept): RecentRequest => ({
+  requestId: event.requestId,
+  at: event.startedAt,
+  operation: event.operation,
+  outcome: event.outcome,
+  tookMs: rounded(event.tookMs),
+  ...(event.target === undefined ? {} : { target: event.target }),
+  targets: open?.targets ?? [],
+  ...(open === undefined ? {} : { maxAttempts: open.maxAttempts }),
+  context: plainValue(event.context),
+  ...(event.cost === undefined ? {} : { costNanos: event.cost.nanoDollars.toString() }),
+  ...(event.savedNanos === undefined ? {} : { savedNanos: event.savedNanos.toString() }),
+  ...(event.cached === undefined ? {} : { cached: plainValue(event.cached) }),
+  ...(event.error === undefined ? {} : { error: plainValue(event.error) }),
+  usage: usageOf(event),
+  attempts: event.attempts.map((attempt) => plainValue(attempt)),
+  events: (open?.events ?? []).map(({ atMs, event }) => ({
+    atMs: rounded(atMs),
+    ...(plainValue(event) as PlainEvent)
+  })),
+  eventsLeftOut: open?.leftOut ?? 0
+})
 
 /** What a list is narrowed to. */
 export interface Filter {
@@ -54,7 +101,7 @@ export interface Filter {
 
 const rounded = (ms: number): number => Math.round(ms * 1_000) / 1_000
 
-const usageOf = (event: Event.RequestFinished): Usage.Usage =>
+const usageOf = (event: Finished): Usage.Usage =>
   event.attempts.reduce<Usage.Usage>(
     (sum, { usage }) => (usage === undefined ? sum : Usage.add(sum, usage)),
     Usage.zero
@@ -63,7 +110,7 @@ const usageOf = (event: Event.RequestFinished): Usage.Usage =>
 export class RecentRequests {
   private readonly nowMs: () => number
   private readonly open = new Map<string, Open>()
-  private readonly ring: Array<RecentRequest> = []
+  private readonly ring: Array<Kept> = []
   private next = 0
 
   /** `nowMs` is any clock that does not go back. */
@@ -81,7 +128,7 @@ export class RecentRequests {
       open.leftOut++
       return
     }
-    open.events.push({ atMs: rounded(this.nowMs() - open.startedMs), ...plainEvent(event) })
+    open.events.push({ atMs: this.nowMs() - open.startedMs, event: "error" in event ? plainEvent(event) : event })
   }
 
   /** Newest first. */
@@ -89,14 +136,18 @@ export class RecentRequests {
     const out: Array<RecentRequest> = []
     for (let i = 1; i <= this.ring.length && out.length < limit; i++) {
       const each = this.ring[(this.next - i + capacity) % capacity]
-      if (each !== undefined && (outcome === undefined || each.outcome === outcome)) out.push(each)
+      if (each !== undefined && (outcome === undefined || each.event.outcome === outcome)) out.push(shown(each))
     }
     return out
   }
 
   /** The newest one of an id. */
   find(requestId: string): RecentRequest | undefined {
-    return this.list({ limit: capacity }).find((each) => each.requestId === requestId)
+    for (let i = 1; i <= this.ring.length; i++) {
+      const each = this.ring[(this.next - i + capacity) % capacity]
+      if (each?.event.requestId === requestId) return shown(each)
+    }
+    return undefined
   }
 
   private begin(event: Event.RequestStarted): void {
@@ -111,25 +162,7 @@ export class RecentRequests {
   private end(event: Event.RequestFinished): void {
     const open = this.open.get(event.requestId)
     this.open.delete(event.requestId)
-    this.ring[this.next] = {
-      requestId: event.requestId,
-      at: event.startedAt,
-      operation: event.operation,
-      outcome: event.outcome,
-      tookMs: rounded(event.tookMs),
-      ...(event.target === undefined ? {} : { target: event.target }),
-      targets: open?.targets ?? [],
-      ...(open === undefined ? {} : { maxAttempts: open.maxAttempts }),
-      context: plainValue(event.context),
-      ...(event.cost === undefined ? {} : { costNanos: event.cost.nanoDollars.toString() }),
-      ...(event.savedNanos === undefined ? {} : { savedNanos: event.savedNanos.toString() }),
-      ...(event.cached === undefined ? {} : { cached: plainValue(event.cached) }),
-      ...(event.error === undefined ? {} : { error: plainValue(event.error) }),
-      usage: usageOf(event),
-      attempts: event.attempts.map((attempt) => plainValue(attempt)),
-      events: open?.events ?? [],
-      eventsLeftOut: open?.leftOut ?? 0
-    }
+    this.ring[this.next] = { event: light(event), open }
     this.next = (this.next + 1) % capacity
   }
 }
