@@ -5,6 +5,7 @@
  * `npm run docs:tables` writes them; `npm run docs:tables -- --check` fails if a page shows something else. A table is
  * a line of {@link tables} below; a page shows it by its markers, wherever it stands under `docs` or in README.md.
  */
+import { Alerts, Notifier, Remedy, Webhook } from "@breakwater/alerts"
 import {
   AdaptiveLimit,
   Budget,
@@ -26,11 +27,13 @@ import {
   Tokenizer,
   TokenQuota
 } from "@breakwater/core"
+import { MLflow } from "@breakwater/mlflow"
 import { HttpPool } from "@breakwater/providers"
 import { RedisStores } from "@breakwater/stores"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { firstDifference } from "./api.ts"
+import * as AlertTables from "./docs-tables/alerts.ts"
 import { optionsTable } from "./docs-tables/options.ts"
 import * as Reference from "./docs-tables/reference.ts"
 import * as Settings from "./docs-tables/settings.ts"
@@ -52,6 +55,20 @@ export const tables: Readonly<Record<string, () => string>> = {
         min: "The limit is never lower.",
         max: "The limit is never higher."
       }
+    }),
+  "alert-burn-windows": AlertTables.burnWindows,
+  "alert-rule-fields": AlertTables.ruleFields,
+  "alert-rule-kinds": AlertTables.ruleKinds,
+  alerts: () => optionsTable({ of: [["alerts/src/Alerts.ts", "Options"]], defaults: Alerts.defaults }),
+  "alerts-remedy": () => optionsTable({ of: [["alerts/src/Remedy.ts", "Remedy"]], defaults: Remedy.defaults }),
+  "alerts-webhook": () =>
+    optionsTable({
+      of: [
+        ["alerts/src/Webhook.ts", "Options"],
+        ["alerts/src/Notifier.ts", "Bounds"]
+      ],
+      defaults: { ...Notifier.defaults, ...Webhook.defaults },
+      inline: { tolerance: "`Webhook.verify`: how far from now a signature may be." }
     }),
   budget: () =>
     optionsTable({
@@ -126,6 +143,14 @@ export const tables: Readonly<Record<string, () => string>> = {
       text: { mode: whileLost }
     }),
   metrics: Reference.metrics,
+  mlflow: () =>
+    optionsTable({
+      of: [
+        ["mlflow/src/MLflowClient.ts", "Options"],
+        ["mlflow/src/MLflow.ts", "Options"]
+      ],
+      defaults: MLflow.defaults
+    }),
   pages: () => Reference.pages(),
   "pages-adr": () => Reference.pages("adr"),
   "pages-policies": () => Reference.pages("policies"),

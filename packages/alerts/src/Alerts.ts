@@ -77,7 +77,7 @@ export type AlertRecord = { readonly at: number } & (
 
 /** Options of {@link make}. `R` is what the notifiers need. */
 export interface Options<R = never> {
-  /** Default: `Rules.recommended`. */
+  /** What is watched. Default: `Rules.recommended`. */
   readonly rules?: ReadonlyArray<Rules.Rule>
   /** How often the rules are looked at, above zero. Default 10 seconds. */
   readonly every?: Duration.Input

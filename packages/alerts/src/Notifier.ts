@@ -53,9 +53,8 @@ export interface Notifier {
   readonly stats: () => Stats
 }
 
-export interface Options {
-  readonly name: string
-  readonly send: (notification: Notification) => Effect.Effect<void, NotifyError>
+/** How long things may take, and how many may wait. */
+export interface Bounds {
   /** Notifications that wait at most, 1 to 100,000. Default 256. */
   readonly capacity?: number
   /** The first wait before another try; it doubles, with full jitter. Default 1 second. */
@@ -68,6 +67,11 @@ export interface Options {
   readonly farewell?: Duration.Input
 }
 
+export interface Options extends Bounds {
+  readonly name: string
+  readonly send: (notification: Notification) => Effect.Effect<void, NotifyError>
+}
+
 /** Defaults of {@link make}. */
 export const defaults = {
   capacity: 256,
@@ -75,7 +79,7 @@ export const defaults = {
   retryCap: "1 minute",
   giveUpAfter: "10 minutes",
   farewell: "2 seconds"
-} as const satisfies Omit<Options, "name" | "send">
+} as const satisfies Bounds
 
 /**
  * A notifier that sends by a function, one at a time. Tries what may be tried again by an exponential schedule with full

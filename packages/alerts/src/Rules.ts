@@ -51,7 +51,7 @@ export type Severity = typeof Severity.Type
 
 const common = {
   name: Name,
-  /** Default: `page` for objectives by their window, `ticket` for the rest. */
+  /** `page`, `ticket` or `info`. Default: by the window for objectives, `ticket` for the rest. */
   severity: Schema.optionalKey(Severity),
   /** How long it must be so before it fires. Default 0s. */
   for: Schema.optionalKey(Wait),
@@ -87,8 +87,9 @@ export const Slo = Schema.Struct({
   objective: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 0.999_999 })),
   /** `availability`: a good call succeeds. `latency`: a good call succeeds within `withinMs`. Default `availability`. */
   signal: Schema.optionalKey(Schema.Literals(["availability", "latency"])),
+  /** The time within which a good call is over; with `signal` `latency`. */
   withinMs: Schema.optionalKey(Count),
-  /** Default: `defaultBurnWindows`. */
+  /** Pairs of windows. Default: the three below (`defaultBurnWindows`). */
   windows: Schema.optionalKey(Schema.Array(BurnWindow).check(Schema.isMinLength(1), Schema.isMaxLength(10))),
   /** Fewer calls in the long window prove nothing. Default 20. */
   minimumCalls: Schema.optionalKey(Count)
@@ -102,7 +103,7 @@ export const ErrorRatio = Schema.Struct({
   ...over,
   /** The share at which it fires. */
   ratio: Share,
-  /** Default 5m. */
+  /** The time that counts. Default 5m. */
   window: Schema.optionalKey(Span),
   /** Fewer calls in the window prove nothing. Default 20. */
   minimumCalls: Schema.optionalKey(Count),
@@ -120,13 +121,13 @@ export const Latency = Schema.Struct({
   ...over,
   /** Above this it fires. */
   boundMs: Count,
-  /** Default 0.95. */
+  /** Which quantile, 0.01 to 0.999. Default 0.95. */
   quantile: Schema.optionalKey(Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 0.999 }))),
   /** `whole`: until the end. `first-token`: until the first content, over attempts. Default `whole`. */
   measure: Schema.optionalKey(Schema.Literals(["whole", "first-token"])),
-  /** Default 5m. */
+  /** The time that counts. Default 5m. */
   window: Schema.optionalKey(Span),
-  /** Default 20. */
+  /** Fewer calls in the window prove nothing. Default 20. */
   minimumCalls: Schema.optionalKey(Count)
 })
 export type Latency = typeof Latency.Type
@@ -146,7 +147,7 @@ export type CircuitOpen = typeof CircuitOpen.Type
 export const BudgetShare = Schema.Struct({
   kind: Schema.Literal("budget"),
   ...common,
-  /** Default 0.8. A budget tells of its own thresholds only: choose one of them. */
+  /** The share at which it fires. Default 0.8. A budget tells of its own thresholds only: choose one of them. */
   share: Schema.optionalKey(Share),
   /** Only of this budget, by its name. Default: all. */
   budget: Schema.optionalKey(Text)
@@ -157,7 +158,7 @@ export type BudgetShare = typeof BudgetShare.Type
 export const CostRate = Schema.Struct({
   kind: Schema.Literal("cost-rate"),
   ...common,
-  /** Dollars. */
+  /** Dollars an hour; above this it fires. */
   perHour: Dollars,
   /** What is spent in this time is scaled to an hour. Default 1h. */
   window: Schema.optionalKey(Span)

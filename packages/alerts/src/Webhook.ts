@@ -36,12 +36,12 @@ export interface Key {
   readonly secret: Redacted.Redacted<string>
 }
 
-export interface Options extends Omit<Notifier.Options, "name" | "send"> {
+export interface Options extends Notifier.Bounds {
   /** `https`, or `http` to this machine; no user or password in it. */
   readonly url: string | Redacted.Redacted<string>
   /** For stats. Default: the URL's origin. */
   readonly name?: string
-  /** Default: not signed. */
+  /** What it is signed with. Default: not signed. */
   readonly key?: Key
   /** `json`: everything, for programs. `slack`: a message for people, as Slack's incoming webhooks take it. Default `json`. */
   readonly format?: "json" | "slack"

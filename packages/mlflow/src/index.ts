@@ -1,0 +1,2 @@
+export * as MLflow from "./MLflow.ts"
+export * as MLflowClient from "./MLflowClient.ts"
