@@ -13,6 +13,8 @@ export interface Server {
   readonly stop: () => Promise<void>
   /** Ends the server as a crash would, and starts it again. */
   readonly crash: () => Promise<void>
+  /** The same by `kill -9`: nothing is finished, and the next start has to recover. */
+  readonly killNine: () => Promise<void>
   readonly restart: () => Promise<void>
 }
 
@@ -81,6 +83,13 @@ export const startPostgres = async (): Promise<Server | string> => {
         rmSync(databaseDir, { recursive: true, force: true })
       },
       crash: () => server.stop(),
+      killNine: async () => {
+        const pid = Number(readFileSync(join(databaseDir, "postmaster.pid"), "utf8").split("\n")[0])
+        process.kill(pid, "SIGKILL")
+        // Its children see that it is gone, and go too.
+        await new Promise((resolve) => setTimeout(resolve, 500))
+        rmSync(join(databaseDir, "postmaster.pid"), { force: true })
+      },
       restart: async () => {
         server = make()
         await server.start()

@@ -49,6 +49,7 @@ const policy = {
     keyBy: "target-and-tenant",
     maxWait: "1s",
     learn: false,
+    ramp: false,
     adaptive: false,
     onStoreError: "fail-open"
   },

@@ -83,6 +83,7 @@ const Quota = Schema.Struct({
   keyBy: opt(Schema.Literals(["target", "target-and-tenant"]), "Who shares a target's quota", "target"),
   maxWait: opt(Duration, "The longest wait for room", defaults.quotaWait),
   learn: opt(flag, "Limits are learned from the provider's headers", true),
+  ramp: opt(flag, "After a start or a pause the allowance grows from a tenth, over ten seconds", true),
   adaptive: opt(flag, "The pace falls after refusals, and grows back", true),
   onStoreError: opt(
     Schema.Literals(["local", "fail-open", "fail-closed"]),
