@@ -164,13 +164,18 @@ export const decodeUsage = (usage: unknown): Usage.Usage => {
   const raw = asRecord(usage)
   const count = (key: string): number => asCount(raw?.[key]) ?? 0
   const read = count("cache_read_input_tokens")
-  const written = count("cache_creation_input_tokens")
+  const creation = asRecord(raw?.["cache_creation"])
+  const long = asCount(creation?.["ephemeral_1h_input_tokens"]) ?? 0
+  const short = asCount(creation?.["ephemeral_5m_input_tokens"]) ?? 0
+  // The total is the sum of the two; a server in between may leave one or the other out.
+  const written = Math.max(count("cache_creation_input_tokens"), long + short)
   const thoughts = asCount(asRecord(raw?.["output_tokens_details"])?.["thinking_tokens"]) ?? 0
   return {
     inputTokens: count("input_tokens") + read + written,
     outputTokens: count("output_tokens"),
     ...(read === 0 ? {} : { cachedInputTokens: read }),
     ...(written === 0 ? {} : { cacheWriteTokens: written }),
+    ...(long === 0 ? {} : { longCacheWriteTokens: long }),
     ...(thoughts === 0 ? {} : { reasoningTokens: thoughts })
   }
 }

@@ -104,21 +104,28 @@ export const decodeUsage = (metadata: unknown): Usage.Usage | undefined => {
   const count = (key: string): number => asCount(raw[key]) ?? 0
   const cached = count("cachedContentTokenCount")
   const thoughts = count("thoughtsTokenCount")
-  const audio = (key: string): number => {
-    const found = asArray(raw[key])
-      ?.map(asRecord)
-      .find((each) => each?.["modality"] === "AUDIO")
-    return asCount(found?.["tokenCount"]) ?? 0
+  const of = (modality: string, ...keys: ReadonlyArray<string>): number => {
+    let total = 0
+    for (const each of keys.flatMap((key) => asArray(raw[key]) ?? [])) {
+      const details = asRecord(each)
+      if (details?.["modality"] === modality) total += asCount(details["tokenCount"]) ?? 0
+    }
+    return total
   }
-  const audioIn = audio("promptTokensDetails")
-  const audioOut = audio("candidatesTokensDetails")
+  // What was cached has a rate of its own, so that it is not counted as audio or images again.
+  const fresh = (modality: string): number =>
+    Math.max(0, of(modality, "promptTokensDetails", "toolUsePromptTokensDetails") - of(modality, "cacheTokensDetails"))
+  const [audioIn, imageIn] = [fresh("AUDIO"), fresh("IMAGE")]
+  const [audioOut, imageOut] = [of("AUDIO", "candidatesTokensDetails"), of("IMAGE", "candidatesTokensDetails")]
   return {
     inputTokens: count("promptTokenCount") + count("toolUsePromptTokenCount"),
     outputTokens: count("candidatesTokenCount") + thoughts,
     ...(cached === 0 ? {} : { cachedInputTokens: cached }),
     ...(thoughts === 0 ? {} : { reasoningTokens: thoughts }),
     ...(audioIn === 0 ? {} : { audioInputTokens: audioIn }),
-    ...(audioOut === 0 ? {} : { audioOutputTokens: audioOut })
+    ...(audioOut === 0 ? {} : { audioOutputTokens: audioOut }),
+    ...(imageIn === 0 ? {} : { imageInputTokens: imageIn }),
+    ...(imageOut === 0 ? {} : { imageOutputTokens: imageOut })
   }
 }
 

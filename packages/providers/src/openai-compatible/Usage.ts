@@ -8,16 +8,23 @@ import { asCount, asRecord, type JsonRecord } from "../internal/Json.ts"
 
 type MutableUsage = { -readonly [K in keyof Usage.Usage]: Usage.Usage[K] }
 
+const amount = (value: unknown): number | undefined =>
+  typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined
+
+/** US dollars. A router that calls a provider with the caller's own key reports its fee, and what the provider takes apart. */
 const cost = (usage: JsonRecord): number | undefined => {
-  const value = usage["cost"] ?? usage["estimated_cost"]
-  return typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined
+  const given = usage["cost"] ?? usage["estimated_cost"]
+  const own = amount(given) ?? amount(asRecord(given)?.["total_cost"])
+  const upstream = amount(asRecord(usage["cost_details"])?.["upstream_inference_cost"])
+  return usage["is_byok"] === true && own !== undefined ? own + (upstream ?? 0) : own
 }
 
-const put = (
-  out: MutableUsage,
-  key: "cachedInputTokens" | "cacheWriteTokens" | "reasoningTokens" | "audioInputTokens" | "audioOutputTokens",
-  value: number | undefined
-): void => {
+type Part = Exclude<
+  keyof Usage.Usage,
+  "inputTokens" | "outputTokens" | "longCacheWriteTokens" | "reportedCostUsd" | "estimated"
+>
+
+const put = (out: MutableUsage, key: Part, value: number | undefined): void => {
   if (value !== undefined && value > 0) out[key] = value
 }
 
@@ -41,8 +48,13 @@ export const decodeUsage = (value: unknown): Usage.Usage | undefined => {
   put(out, "cachedInputTokens", cached)
   put(out, "cacheWriteTokens", asCount(promptDetails?.["cache_write_tokens"]))
   put(out, "reasoningTokens", reasoning)
-  put(out, "audioInputTokens", asCount(promptDetails?.["audio_tokens"]))
+  // What was cached has a rate of its own, so that it is not counted as audio or images again.
+  const cachedDetails = asRecord(promptDetails?.["cached_tokens_details"])
+  const fresh = (key: string): number => (asCount(promptDetails?.[key]) ?? 0) - (asCount(cachedDetails?.[key]) ?? 0)
+  put(out, "audioInputTokens", fresh("audio_tokens"))
+  put(out, "imageInputTokens", fresh("image_tokens"))
   put(out, "audioOutputTokens", asCount(completionDetails?.["audio_tokens"]))
+  put(out, "imageOutputTokens", asCount(completionDetails?.["image_tokens"]))
   const reported = cost(usage)
   if (reported !== undefined) out.reportedCostUsd = reported
   return out
