@@ -66,17 +66,29 @@ const most = (first: bigint, ...others: ReadonlyArray<bigint | undefined>): bigi
   return max
 }
 
-const worstRates = new WeakMap<TokenRates, { readonly input: bigint; readonly output: bigint }>()
+interface WorstRates {
+  readonly input: bigint
+  readonly output: bigint
+  /** The same as doubles, for sums that a double holds. */
+  readonly inputDouble: number
+  readonly outputDouble: number
+}
+
+const worstRates = new WeakMap<TokenRates, WorstRates>()
 
 /** The dearest a token of the prompt and one of the answer can be. */
-const worstOf = (rates: TokenRates): { readonly input: bigint; readonly output: bigint } => {
+const worstOf = (rates: TokenRates): WorstRates => {
   let worst = worstRates.get(rates)
   if (worst === undefined) {
     const { audioInput, audioOutput, cacheWrite, imageInput, imageOutput, input, longCacheWrite, output, reasoning } =
       rates
+    const dearestInput = most(input, rates.cachedInput, cacheWrite, longCacheWrite, audioInput, imageInput)
+    const dearestOutput = most(output, reasoning, audioOutput, imageOutput)
     worst = {
-      input: most(input, rates.cachedInput, cacheWrite, longCacheWrite, audioInput, imageInput),
-      output: most(output, reasoning, audioOutput, imageOutput)
+      input: dearestInput,
+      output: dearestOutput,
+      inputDouble: Number(dearestInput),
+      outputDouble: Number(dearestOutput)
     }
     worstRates.set(rates, worst)
   }
@@ -93,6 +105,15 @@ export const worstCost = (
   outputTokens: number,
   mode: ServiceMode = "standard"
 ): NanoDollars | undefined => {
+  if (mode === "standard" && price.tiers === undefined && price.request === undefined) {
+    const { inputDouble, outputDouble } = worstOf(price)
+    const pico = inputTokens * inputDouble + outputTokens * outputDouble
+    // Had anything been rounded, a rate among it, the sum would be too large to be safe.
+    if (Number.isSafeInteger(pico)) {
+      const rest = pico % 1000
+      return BigInt((pico - rest) / 1000 + (rest > 0 ? 1 : 0))
+    }
+  }
   const factor = factorOf(price, mode)
   if (factor === undefined) return undefined
   let { input, output } = worstOf(price)

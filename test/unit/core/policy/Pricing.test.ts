@@ -290,4 +290,22 @@ describe("Pricing", () => {
       }
     }
   )
+
+  const large = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+
+  it.prop(
+    "the worst case is exact, rounded up, whether a double holds it or not",
+    { input: large, output: large, small: count, rate: large, other: count },
+    ({ input, output, other, rate, small }) => {
+      for (const [inputRate, outputRate, a, b] of [
+        [BigInt(rate), BigInt(other), input, small],
+        [BigInt(other), BigInt(small), small, other],
+        [BigInt(rate) * 3n, BigInt(rate), small % 3, output % 2],
+        [2n ** 53n + 1n, 1n, small % 2, small]
+      ] as const) {
+        const pico = BigInt(a) * inputRate + BigInt(b) * outputRate
+        expect(worstCost({ input: inputRate, output: outputRate }, a, b)).toBe((pico + 999n) / 1_000n)
+      }
+    }
+  )
 })
