@@ -22,7 +22,10 @@ const filePart = (part: Message.FilePart): Fields => {
   const media = fromFilePart(part)
   const type = media.mediaType === "image/*" ? "image/jpeg" : media.mediaType
   const url = media.type === "url" ? media.url : `data:${type};base64,${media.data}`
-  if (type.startsWith("image/")) return { type: "image_url", image_url: { url } }
+  if (type.startsWith("image/")) {
+    const detail = asRecord(part.options?.[metadataKey])?.["detail"]
+    return { type: "image_url", image_url: typeof detail === "string" ? { url, detail } : { url } }
+  }
   const audio = audioFormats[type]
   if (audio !== undefined && media.type === "base64") {
     return { type: "input_audio", input_audio: { data: media.data, format: audio } }

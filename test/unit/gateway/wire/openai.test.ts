@@ -90,7 +90,12 @@ describe("decoding a chat", () => {
         role: "user",
         content: [
           { type: "text", text: "What is this?" },
-          { type: "file", mediaType: "image/png", data: "data:image/png;base64,aGk=" },
+          {
+            type: "file",
+            mediaType: "image/png",
+            data: "data:image/png;base64,aGk=",
+            options: { "openai-compatible": { detail: "low" } }
+          },
           { type: "file", mediaType: "image/*", data: "https://a.example/b.jpg" },
           { type: "file", mediaType: "audio/mpeg", data: "aGk=" }
         ]
@@ -138,7 +143,7 @@ describe("decoding a chat", () => {
     assert.strictEqual(refusedParam({ reasoning_effort: 3 }), "reasoning_effort")
   })
 
-  it("reads embeddings, and refuses tokens", () => {
+  it("reads embeddings, of texts and of tokens", () => {
     const asked = decodeEmbeddings({
       model: "p/m",
       input: "one",
@@ -147,8 +152,10 @@ describe("decoding a chat", () => {
       truncate: true
     })
     assert.deepInclude(asked, { base64: true, call: { input: ["one"], dimensions: 3, extra: { truncate: true } } })
-    const refused = decodeEmbeddings({ model: "p/m", input: [1, 2] })
-    assert.isTrue(isProblem(refused) && refused.param === "input")
+    const tokens = decodeEmbeddings({ model: "p/m", input: [[1, 2], [3]] })
+    assert.deepInclude(tokens, { tokens: true, call: { input: ["1 2", "3"], extra: { input: [[1, 2], [3]] } } })
+    const refused = decodeEmbeddings({ model: "p/m", input: [1, "two"] })
+    assert.isTrue(isProblem(refused) && refused.param === "input[1]")
   })
 })
 

@@ -46,7 +46,14 @@ const userPart = (value: unknown, param: string): Message.UserPart => {
       const url =
         typeof image === "string" ? image : text(record(image, `${param}.image_url`)["url"], `${param}.image_url.url`)
       if (!/^(https?:|gs:|data:)/.test(url)) refuse(`${param}.image_url.url`, "it must be an http, https or data URL")
-      return { type: "file", mediaType: mediaTypeOf(url, "image/*"), data: url }
+      const detail = isRecord(image) ? maybeText(image["detail"], `${param}.image_url.detail`) : undefined
+      return {
+        type: "file",
+        mediaType: mediaTypeOf(url, "image/*"),
+        data: url,
+        // Only OpenAI's wire has a word for it.
+        ...(detail === undefined ? {} : { options: { "openai-compatible": { detail } } })
+      }
     }
     case "input_audio": {
       const audio = record(part["input_audio"], `${param}.input_audio`)
@@ -277,22 +284,46 @@ const knownOfEmbeddings = new Set(["model", "fallbacks", "input", "dimensions", 
 /** A request for embeddings. */
 export interface AskedEmbeddings extends Pick<Asked, "model" | "fallbacks"> {
   readonly base64: boolean
+  /** Whether tokens were sent and no texts. */
+  readonly tokens: boolean
   readonly call: Omit<Call.EmbedOptions, "model" | "fallbacks">
 }
 
 /** A request for embeddings, or what is wrong with it. */
+const maxTokenId = 10_000_000
+
+const tokensOf = (value: unknown, param: string): string => {
+  const tokens = list(value, param)
+  if (tokens.length === 0) refuse(param, "there are no tokens")
+  tokens.forEach((token, i) => {
+    const isToken = Number.isInteger(token) && (token as number) >= 0 && (token as number) <= maxTokenId
+    if (!isToken) refuse(`${param}[${i}]`, "it must be the number of a token")
+  })
+  return tokens.join(" ")
+}
+
+/** Texts, one for each array of tokens, that stand for them where length and sameness are asked; `undefined` for texts. */
+const tokenTexts = (input: unknown): ReadonlyArray<string> | undefined => {
+  if (!Array.isArray(input) || input.length === 0) return undefined
+  if (typeof input[0] === "number") return [tokensOf(input, "input")]
+  return Array.isArray(input[0]) ? input.map((each, i) => tokensOf(each, `input[${i}]`)) : undefined
+}
+
 export const decodeEmbeddings = (body: Fields): AskedEmbeddings | Problem =>
   reading(() => {
-    const input = body["input"]
-    if (Array.isArray(input) && typeof input[0] !== "string") refuse("input", "tokens are not supported; send texts")
-    const extra = unknownFields(body, knownOfEmbeddings)
+    const { input } = body
+    const tokens = tokenTexts(input)
+    const unknown = unknownFields(body, knownOfEmbeddings)
+    // The tokens themselves go to the provider as they came.
+    const extra = tokens === undefined ? unknown : { ...unknown, input }
     const encoding = maybeText(body["encoding_format"], "encoding_format") ?? "float"
     if (encoding !== "float" && encoding !== "base64") refuse("encoding_format", "it must be float or base64")
     return {
       ...targetsOf(body),
       base64: encoding === "base64",
+      tokens: tokens !== undefined,
       call: {
-        input: maybeTexts(input, "input") ?? refuse("input", "it is missing"),
+        input: tokens ?? maybeTexts(input, "input") ?? refuse("input", "it is missing"),
         ...defined({
           dimensions: maybeNumber(body["dimensions"], "dimensions"),
           user: maybeText(body["user"], "user"),
