@@ -156,7 +156,7 @@ const memoryOf = async (
     "heap MB after the first tenth": megabytes(warm.heapBytes),
     "RSS MB": megabytes(after.rssBytes),
     "heap MB": megabytes(after.heapBytes),
-    "sockets left": after.sockets
+    "sockets left": after.sockets - idle.sockets
   })
 }
 

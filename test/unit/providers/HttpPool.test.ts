@@ -99,4 +99,28 @@ describe("the client of a provider", () => {
       yield* Effect.promise(() => server.aborted)
     }).pipe(Effect.scoped)
   )
+
+  it.live("never sends a call that was given up while it waited for a connection", () =>
+    Effect.gen(function* () {
+      const waiting: Array<() => void> = []
+      const server = yield* WireServer.make((response, asked) => {
+        waiting.push(() => WireServer.json(200, turn)(response, asked))
+      })
+      const http = yield* Layer.build(HttpPool.layer({ connections: 1 }))
+      const provider = yield* Effect.provide(make(server.url), http)
+      const first = yield* Effect.forkChild(provider.generate({ ...request, model: "first" }))
+      while (waiting.length === 0) yield* Effect.sleep("1 millis")
+      const second = yield* Effect.forkChild(provider.generate({ ...request, model: "second" }))
+      yield* Effect.sleep("20 millis")
+      yield* Fiber.interrupt(second)
+      waiting.pop()!()
+      assert.strictEqual((yield* Fiber.join(first)).id, "c1")
+      const third = yield* Effect.forkChild(provider.generate({ ...request, model: "third" }))
+      while (waiting.length === 0) yield* Effect.sleep("1 millis")
+      waiting.pop()!()
+      yield* Fiber.join(third)
+      const models = server.requests.map(({ body }) => (body as { readonly model: string }).model)
+      assert.deepStrictEqual(models, ["first", "third"])
+    }).pipe(Effect.scoped)
+  )
 })

@@ -10,7 +10,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 export type WireHeaders = { readonly [name: string]: string | ReadonlyArray<string> | undefined }
 
 /** What is sent: always a POST of JSON text. */
-export interface WireRequest {
+interface WireRequest {
   readonly origin: string
   readonly path: string
   readonly headers: { readonly [name: string]: string }
