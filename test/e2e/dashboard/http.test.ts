@@ -3,6 +3,7 @@ import { ApiKeys } from "@breakwater/gateway"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { request } from "node:http"
 import { gunzipSync, brotliDecompressSync } from "node:zlib"
+import type { PolicyEvent, RecentRequest, Snapshot } from "../../../packages/dashboard/web/api/types.ts"
 import { buildPage, type House, openHouse } from "./support.ts"
 
 interface Raw {
@@ -157,11 +158,11 @@ const readEvents = async (url: string, until: (text: string) => boolean, headers
   return { status: response.status, type: response.headers.get("content-type"), text, stop: () => stop.abort() }
 }
 
-const eventsOf = (text: string, name: string): ReadonlyArray<any> =>
+const eventsOf = <A = PolicyEvent>(text: string, name: string): ReadonlyArray<A> =>
   text
     .split("\n\n")
     .filter((block) => block.includes(`event: ${name}\n`))
-    .map((block) => JSON.parse(/^data: (.*)$/m.exec(block)![1]!) as unknown)
+    .map((block) => JSON.parse(/^data: (.*)$/m.exec(block)![1]!) as A)
 
 describe("the stream of events", () => {
   it("begins with where things stand, tells what happens, and again where things stand", async () => {
@@ -173,16 +174,16 @@ describe("the stream of events", () => {
     assert.strictEqual(status, 200)
     assert.match(type!, /^text\/event-stream/)
     assert.include(text, ": still here")
-    const [before, after] = eventsOf(text, "snapshot")
-    assert.strictEqual(after.summary.totals.requests, before.summary.totals.requests + 1)
+    const [before, after] = eventsOf<Snapshot>(text, "snapshot")
+    assert.strictEqual(after!.summary!.totals.requests, before!.summary!.totals.requests + 1)
     const policy = eventsOf(text, "policy")
-    const types = policy.map(({ type: each }) => each as string)
+    const types = policy.map(({ type: each }) => each)
     for (const each of ["request-started", "attempt-failed", "retry-scheduled", "failed-over", "request-finished"]) {
       assert.include(types, each)
     }
     assert.isTrue(policy.every(({ at }) => typeof at === "number" && at > 1e12))
     const failed = policy.find(({ type: each }) => each === "attempt-failed")
-    assert.deepEqual(Object.keys(failed.error).sort(), ["_tag", "message"])
+    assert.deepEqual(Object.keys(failed!["error"] as object).sort(), ["_tag", "message"])
     // Neither the question nor the answer.
     assert.notInclude(text, "harbour")
     assert.notInclude(text, "A naïve client")
@@ -218,7 +219,7 @@ describe("the stream of events", () => {
       readers.map(({ status }) => status),
       [200, 200, 200, 200]
     )
-    const { server } = await own.json("/admin/snapshot")
+    const { server } = await own.json<Snapshot>("/admin/snapshot")
     assert.strictEqual(server.inFlight, 1)
     assert.strictEqual((await own.ask("first/good")).status, 200)
     const began = performance.now()
@@ -269,24 +270,28 @@ describe("the stream of events", () => {
   })
 })
 
+interface Requests {
+  readonly requests: ReadonlyArray<RecentRequest>
+}
+
 describe("the last requests", () => {
   it("are told newest first, each with its attempts and what happened", async () => {
     const own = await openHouse()
     await own.ask("first/good", {}, { "x-request-id": "plain-1", "x-breakwater-user": "ada" })
     await own.ask("first/error-500", { fallbacks: ["second/good"] }, { "x-request-id": "rescued-1" })
     await own.ask("first/context-overflow", {}, { "x-request-id": "failed-1" })
-    const { requests } = await own.json("/admin/requests")
+    const { requests } = await own.json<Requests>("/admin/requests")
     assert.deepEqual(
-      requests.map((each: any) => each.requestId),
+      requests.map((each) => each.requestId),
       ["failed-1", "rescued-1", "plain-1"]
     )
-    assert.strictEqual(requests[2].context.user, "ada")
-    const rescued = await own.json("/admin/requests/rescued-1")
+    assert.strictEqual(requests[2]!.context.user, "ada")
+    const rescued = await own.json<RecentRequest>("/admin/requests/rescued-1")
     assert.deepEqual(rescued, requests[1])
     assert.strictEqual(rescued.outcome, "success")
     assert.strictEqual(rescued.target, "second/good")
     assert.deepEqual(
-      rescued.attempts.map((each: any) => [each.target, each.outcome, each.error?._tag]),
+      rescued.attempts.map((each) => [each.target, each.outcome, each.error?._tag]),
       [
         ["first/error-500", "failure", "ServerError"],
         ["first/error-500", "failure", "ServerError"],
@@ -294,15 +299,15 @@ describe("the last requests", () => {
         ["second/good", "success", undefined]
       ]
     )
-    const times = rescued.events.map((each: any) => each.atMs as number)
+    const times = rescued.events.map((each) => each.atMs)
     assert.deepEqual(
       times,
-      [...times].sort((a: number, b: number) => a - b)
+      [...times].sort((a, b) => a - b)
     )
     assert.isAtMost(times.at(-1)!, rescued.tookMs + 5)
-    const failed = await own.json("/admin/requests?outcome=failure&limit=5")
+    const failed = await own.json<Requests>("/admin/requests?outcome=failure&limit=5")
     assert.deepEqual(
-      failed.requests.map((each: any) => each.requestId),
+      failed.requests.map((each) => each.requestId),
       ["failed-1"]
     )
     assert.notInclude(JSON.stringify(requests), "harbour")

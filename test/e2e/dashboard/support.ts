@@ -27,7 +27,7 @@ export interface House {
   /** Sends a request and waits for its answer. */
   readonly ask: (model: string, more?: object, headers?: Readonly<Record<string, string>>) => Promise<Response>
   /** Any path, as JSON. */
-  readonly json: (path: string, key?: string) => Promise<any>
+  readonly json: <A>(path: string, key?: string) => Promise<A>
   /** Stops the gateway; the servers behind it go on. */
   readonly stopGateway: () => Promise<void>
   /** Starts it again, on the same port. */
@@ -69,9 +69,9 @@ export const openHouse = async (more: Config = {}): Promise<House> => {
       await response.clone().text()
       return response
     },
-    json: (path, key) =>
+    json: <A>(path: string, key?: string) =>
       fetch(`${url}${path}`, key === undefined ? {} : { headers: { authorization: `Bearer ${key}` } }).then(
-        (response) => response.json() as Promise<unknown>
+        (response) => response.json() as Promise<A>
       ),
     stopGateway: () => current.stop(),
     startGateway: async () => {

@@ -39,6 +39,7 @@ export const Alerts = (): JSX.Element => {
   const loaded = ask<AlertReport>(() => "alerts", 5_000)
   return (
     <Wanting
+      heading="Alerts"
       of={loaded()}
       missing={{
         title: "No alerts are configured",

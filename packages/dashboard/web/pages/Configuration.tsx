@@ -50,6 +50,7 @@ export const Configuration = (): JSX.Element => {
   const loaded = ask<{ readonly [key: string]: Json }>(() => "config", 30_000)
   return (
     <Wanting
+      heading="Configuration"
       of={loaded()}
       missing={{ title: "This gateway does not tell its configuration", how: "It is older than this page." }}
     >

@@ -207,6 +207,7 @@ export const Limits = (): JSX.Element => {
   const loaded = ask<Report>(() => "limits", 2_000)
   return (
     <Wanting
+      heading="Limits"
       of={loaded()}
       missing={{ title: "This gateway does not tell its limits", how: "It is older than this page." }}
     >
