@@ -6,7 +6,10 @@ import { budgetStoreContract } from "./budget-store.ts"
 
 const connect = Effect.gen(function* () {
   const { url } = yield* startRedis
-  const [one, other] = [yield* RedisStores.make({ url }), yield* RedisStores.make({ url })]
+  const [one, other] = [
+    yield* RedisStores.make({ url, wait: "5 seconds" }),
+    yield* RedisStores.make({ url, wait: "5 seconds" })
+  ]
   return [one.budget, other.budget] as const
 })
 

@@ -40,6 +40,8 @@ import { assess } from "./worst.ts"
 export interface FarSettlement {
   readonly reservation: BudgetReservation
   readonly charges: ReadonlyArray<bigint>
+  /** Whether the end of the program waits for it. */
+  readonly awaited: boolean
   readonly settled: (spent: ReadonlyArray<bigint>) => void
 }
 
@@ -215,7 +217,7 @@ export class Engine {
         settle: (charges) => {
           if (!open) return undefined
           open = false
-          this.settleFar(from, reservation, entries, charges)
+          this.settleFar(from, reservation, entries, charges, true)
           return standing === undefined ? undefined : standingOf(entries, standing, charges)
         },
         standing: (charges) => (standing === undefined ? undefined : standingOf(entries, standing, charges))
@@ -245,15 +247,17 @@ export class Engine {
     nowMs: number
   ): Effect.Effect<BudgetRefusal | BudgetGrant | undefined, StoreError> {
     const { settings, store, watch } = this.parts
-    const giveBack = Effect.sync(() => this.settleFar(from, reservation, entries, evenly(entries, 0n)))
+    const giveBack = (awaited: boolean) =>
+      Effect.sync(() => this.settleFar(from, reservation, entries, evenly(entries, 0n), awaited))
     const reserved = Effect.suspend(() => store.reserve(reservation, nowMs))
     const asked = timeLimit(reserved, settings.storeTimeoutMs, () =>
       Effect.fail(tooLate(store.name, settings.storeTimeoutMs))
     )
     // The pipeline reserves where it cannot be interrupted, and a store that is far away may take its time.
     const careful = Effect.tapError(
-      Effect.onInterrupt(Effect.interruptible(asked), () => giveBack),
-      () => giveBack
+      Effect.onInterrupt(Effect.interruptible(asked), () => giveBack(true)),
+      // Most likely it was not even asked.
+      () => giveBack(false)
     )
     return watch === undefined ? careful : watch.ask(careful, Effect.fail)
   }
@@ -262,11 +266,13 @@ export class Engine {
     from: Sender,
     reservation: BudgetReservation,
     entries: ReadonlyArray<Entry>,
-    charges: ReadonlyArray<bigint>
+    charges: ReadonlyArray<bigint>,
+    awaited: boolean
   ): void {
     this.parts.settleLater({
       reservation,
       charges,
+      awaited,
       settled: (spent) =>
         tellMarks(from, entries, charges, { counts: () => true, spent: (index: number) => spent[index]! })
     })

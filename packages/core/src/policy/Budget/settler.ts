@@ -63,18 +63,19 @@ export const makeSettler = (
       }))
     let open = 0
     let idle: (() => void) | undefined
-    const close = () => {
+    const close = (awaited: boolean) => {
+      if (!awaited) return
       open--
       if (open === 0) idle?.()
     }
-    const settle = ({ charges, reservation, settled }: FarSettlement) =>
+    const settle = ({ awaited, charges, reservation, settled }: FarSettlement) =>
       timeLimit(store.settle(reservation, charges), timeoutMs, () => Effect.fail(late(store.name, timeoutMs))).pipe(
         Effect.retry(again),
         Effect.match({
           onSuccess: (spent) => (spent === undefined ? undefined : settled(spent)),
           onFailure: lost
         }),
-        Effect.ensuring(Effect.sync(close))
+        Effect.ensuring(Effect.sync(() => close(awaited)))
       )
     const work = Effect.forever(Effect.flatMap(Queue.take(queue), settle))
     for (let i = 0; i < workers; i++) yield* Effect.forkScoped(work)
@@ -89,9 +90,9 @@ export const makeSettler = (
       })
     )
     return (settlement) => {
-      open++
+      if (settlement.awaited) open++
       if (!Queue.offerUnsafe(queue, settlement)) {
-        open--
+        close(settlement.awaited)
         lost(full(store.name))
       }
     }
