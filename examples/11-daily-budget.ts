@@ -6,8 +6,8 @@
 // worst case near what a call really costs.
 //
 // Run: npx node examples/11-daily-budget.ts
-// expect: 1. shop/large, $0.00303
-// expect: 3. shop/small, $0.000101
+// expect: 1. shop/large, $0.00303, $0.00697 left of its budget
+// expect: 3. shop/small, $0.000101, $0.000899 left of its budget
 // expect: today: large $0.00606 of $0.01, small $0.000202 of $0.001
 // expect: the small one is spent, too: BudgetExceededError
 import { Budget, CallContext, Events, LLM, LLMProvider, Money, Pricing } from "@breakwater/core"
@@ -39,8 +39,9 @@ const ask = (prompt: string) => {
 
 const program = Effect.gen(function* () {
   for (let i = 1; i <= 4; i++) {
-    const { cost, target } = yield* ask(`Describe product ${i}.`)
-    yield* Console.log(`${i}. ${target}, ${Money.format(cost!.nanoDollars)}`)
+    const { cost, remainingNanos, target } = yield* ask(`Describe product ${i}.`)
+    const left = `${Money.format(remainingNanos!)} left of its budget`
+    yield* Console.log(`${i}. ${target}, ${Money.format(cost!.nanoDollars)}, ${left}`)
   }
 
   const accounts = yield* (yield* Budget.Budget).snapshot(CallContext.single, [large, small])

@@ -4,10 +4,10 @@
 // temperature of 0 or a seed are cached: where the answer is meant to vary, nobody gets that of another.
 //
 // Run: npx node examples/12-cached-agent.ts
-// expect: run 1: Lisbon has 18 degrees. 2 turns, $0.00138, from the cache: none
-// expect: run 2: Lisbon has 18 degrees. 2 turns, $0.00, from the cache: exact, exact
+// expect: run 1: Lisbon has 18 degrees. 2 turns, $0.00138 paid, $0.00 saved, from the cache: none
+// expect: run 2: Lisbon has 18 degrees. 2 turns, $0.00 paid, $0.00138 saved, from the cache: exact, exact
 // expect: ten at once: 2 provider calls
-// expect: 24 turns, 4 provider calls, 20 saved
+// expect: 24 turns, 4 provider calls, $0.0138 saved
 import { LLM, LLMProvider, type Message, Money, Pricing, ResponseCache } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import { Console, Effect, Layer } from "effect"
@@ -25,14 +25,15 @@ const agent = (question: string) =>
   Effect.gen(function* () {
     const prompt: Array<Message.Message> = [{ role: "user", content: question }]
     const sources: Array<string> = []
-    let spent = 0n
+    let [paid, saved] = [0n, 0n]
     for (let turns = 1; turns <= 5; turns++) {
       const answer = yield* LLM.generate({ prompt, tools, temperature: 0 })
       if (answer.cached !== undefined) sources.push(answer.cached.source)
-      // A cached answer made no attempt, and costs nothing.
-      spent += answer.cost?.nanoDollars ?? 0n
+      // A cached answer made no attempt, and costs nothing; it says what it had cost.
+      paid += answer.cost?.nanoDollars ?? 0n
+      saved += answer.savedNanos ?? 0n
       const calls = answer.content.filter((part) => part.type === "tool-call")
-      if (calls.length === 0) return { text: answer.text, turns, spent, sources }
+      if (calls.length === 0) return { text: answer.text, turns, paid, saved, sources }
       prompt.push(
         { role: "assistant", content: calls },
         {
@@ -59,9 +60,10 @@ const program = Effect.gen(function* () {
   )
   yield* Effect.gen(function* () {
     for (const run of [1, 2]) {
-      const { sources, spent, text, turns } = yield* agent("How warm is Lisbon?")
+      const { paid, saved, sources, text, turns } = yield* agent("How warm is Lisbon?")
       const from = sources.length === 0 ? "none" : sources.join(", ")
-      yield* Console.log(`run ${run}: ${text} ${turns} turns, ${Money.format(spent)}, from the cache: ${from}`)
+      const money = `${Money.format(paid)} paid, ${Money.format(saved)} saved`
+      yield* Console.log(`run ${run}: ${text} ${turns} turns, ${money}, from the cache: ${from}`)
     }
 
     // Ten agents ask another question at the same time: one of them makes the calls, and all get the answers.
@@ -72,8 +74,10 @@ const program = Effect.gen(function* () {
     )
     yield* Console.log(`ten at once: ${(yield* provider.calls).length - before} provider calls`)
 
-    const { hits, misses, shared } = yield* (yield* ResponseCache.ResponseCache).stats
-    yield* Console.log(`${hits + shared + misses} turns, ${misses} provider calls, ${hits + shared} saved`)
+    const { hits, misses, savedNanoDollars, shared } = yield* (yield* ResponseCache.ResponseCache).stats
+    yield* Console.log(
+      `${hits + shared + misses} turns, ${misses} provider calls, ${Money.format(savedNanoDollars)} saved`
+    )
   }).pipe(Effect.provide(layer))
 })
 

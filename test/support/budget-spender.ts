@@ -6,7 +6,7 @@
  * nano-dollars of a thousandth of a dollar, and uses a part of it that follows its number, or all of it with `all` as
  * the fourth argument.
  */
-import { Budget, BudgetStore, CallContext, Pricing } from "@breakwater/core"
+import { Budget, type BudgetStore, CallContext, Pricing } from "@breakwater/core"
 import { RedisStores } from "@breakwater/stores"
 import { Postgres, SqlBudgetStore } from "@breakwater/stores/sql"
 import * as Effect from "effect/Effect"

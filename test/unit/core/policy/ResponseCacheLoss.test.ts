@@ -1,5 +1,5 @@
 /** A cache whose store is lost: it is not asked any more, but for one call at a time. */
-import { CacheStore, Event, LLMError, ResponseCache } from "@breakwater/core"
+import { CacheStore, Event, type LLMError, ResponseCache } from "@breakwater/core"
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

@@ -84,7 +84,7 @@ export const defaults = {
 } as const
 
 /** A point of an account at which an event is sent. */
-export interface Mark {
+interface Mark {
   readonly at: bigint
   readonly threshold: number | "soft"
 }
