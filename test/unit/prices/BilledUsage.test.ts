@@ -70,7 +70,7 @@ describe("Anthropic", () => {
       }
     ]
     for (const event of events) {
-      decoder.event(event, { event: event.type, data: JSON.stringify(event) }, parts)
+      decoder.event(event, { id: "", event: event.type, data: JSON.stringify(event) }, parts)
     }
     const finish = parts.find((part) => part.type === "finish")
     expect(finish?.usage).toEqual(Anthropic.decodeUsage(usage))

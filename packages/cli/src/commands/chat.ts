@@ -15,12 +15,14 @@ import { Catalog, HttpPool } from "@breakwater/providers"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type AttemptJson, attemptsJson } from "../Attempts.ts"
+import { type Caching, cacheFlags, controlsOf, layerCache } from "../CacheFile.ts"
 import { Ended, type Report, report, reportCause, SettingError } from "../Failure.ts"
 import { eventLine } from "../render/Events.ts"
 import { harmless, jsonLine } from "../render/Style.ts"
@@ -40,6 +42,8 @@ interface ChatJson {
   readonly cost: string | null
   /** Where the answer was kept, if no attempt of this call made it. */
   readonly cached: Cache.Cached | null
+  /** Dollars that the answer had cost when it was made, if it came from the cache and that is known. */
+  readonly saved?: string
   /** Dollars left of `--budget`. */
   readonly remaining?: string
   readonly error?: Report
@@ -51,6 +55,7 @@ interface Input {
   readonly verbose: boolean
   readonly json: boolean
   readonly spending: Spending
+  readonly caching: Caching
   readonly given: Given
 }
 
@@ -69,6 +74,12 @@ class Answer {
   /** Of the budget, in nano-dollars. */
   remaining: Money.NanoDollars | undefined
 
+  /** What the answer had cost when it was made, in nano-dollars, if a cache gave it. */
+  saved: Money.NanoDollars | undefined
+
+  /** Done when the cache has kept the answer, or could not. */
+  readonly kept = Deferred.makeUnsafe<boolean>()
+
   /** Attempts whose cost nobody knows, once the answer has come. */
   unknown: number | undefined
 
@@ -86,8 +97,9 @@ class Answer {
     const known = cost === undefined ? (unknown === 0 ? "cost nothing" : "cost unknown") : `cost ${Money.format(cost)}`
     const partly = cost === undefined || unknown === 0 ? "" : ` and that of ${unknown} more, unknown`
     const left = this.remaining === undefined ? "" : `, ${Money.format(this.remaining)} of the budget left`
-    const from = cached === null ? "not from a cache" : `from the cache (${cached.source}, ${time(cached.ageMs)} old)`
-    return `${known}${partly}${left}; ${from}`
+    if (cached === null) return `${known}${partly}${left}; not from a cache`
+    const saved = this.saved === undefined ? "" : `, which saved ${Money.format(this.saved)}`
+    return `${known}${partly}${left}; from the cache (${cached.source}, ${time(cached.ageMs)} old)${saved}`
   }
 
   take(part: Call.LLMStreamPart): void {
@@ -98,6 +110,7 @@ class Answer {
       this.target = part.target
       this.usage = part.usage
       this.cached = part.cached ?? null
+      this.saved = part.savedNanos
       this.unknown = part.cost?.unknownAttempts
     }
   }
@@ -112,6 +125,7 @@ class Answer {
       usage: this.usage,
       cost: this.cost === undefined ? null : Money.toDecimal(this.cost),
       cached: this.cached,
+      ...(this.saved === undefined ? {} : { saved: Money.toDecimal(this.saved) }),
       ...(this.remaining === undefined ? {} : { remaining: Money.toDecimal(this.remaining) }),
       ...(error === undefined ? {} : { error })
     }
@@ -148,6 +162,18 @@ const settle = (answer: Answer): Effect.Effect<void, never, Budget.Budget | Ledg
     )
   })
 
+/** The longest time that the end of the command waits for the cache. */
+const keepWithin = "1 second"
+
+const waitForCache = ({ cache }: Caching, answer: Answer): Effect.Effect<void> =>
+  Option.isNone(cache) || answer.cached !== null
+    ? Effect.void
+    : Effect.map(Effect.timeoutOption(Deferred.await(answer.kept), keepWithin), (kept) => {
+        if (Option.getOrElse(kept, () => false)) return
+        const err = stderr()
+        err.write(`${err.style.yellow("warning")} the answer was not kept in ${cache.value}\n`)
+      })
+
 const ask = (input: Input, answer: Answer, onText: (text: string) => void) =>
   Effect.gen(function* () {
     const { options, preset } = yield* load()
@@ -161,17 +187,25 @@ const ask = (input: Input, answer: Answer, onText: (text: string) => void) =>
       ? [Message.system(input.system.value), Message.user(question)]
       : [Message.user(question)]
     const layer = LLM.layer(options).pipe(
+      Layer.provide(layerCache(input.caching)),
       Layer.provideMerge(layerSpending(input.spending)),
       Layer.provide([LLM.layerPolicies(preset), Catalog.layerConfig]),
       Layer.provide(HttpPool.layer())
     )
-    const call = Stream.runForEach(LLM.stream({ prompt, context: contextOf(input.spending) }), (part) =>
-      Effect.sync(() => {
-        answer.take(part)
-        if (part.type === "text-delta") onText(part.delta)
-      })
+    const call = Stream.runForEach(
+      LLM.stream({ prompt, context: contextOf(input.spending), cache: controlsOf(input.caching) }),
+      (part) =>
+        Effect.sync(() => {
+          answer.take(part)
+          if (part.type === "text-delta") onText(part.delta)
+        })
     )
-    yield* Effect.provide(Effect.ensuring(call, settle(answer)), layer)
+    // An answer does not wait for its cache; the end of the process would not wait either.
+    const asked = Effect.andThen(
+      call,
+      Effect.suspend(() => waitForCache(input.caching, answer))
+    )
+    yield* Effect.provide(Effect.ensuring(asked, settle(answer)), layer)
   }).pipe(Effect.mapError(withAdvice), withFlags(input.given))
 
 const run = (input: Input): Effect.Effect<void, Ended> =>
@@ -192,6 +226,10 @@ const run = (input: Input): Effect.Effect<void, Ended> =>
     }
     const listen = Events.listen((event) => {
       if (event.type === "request-finished") answer.attempts = event.attempts
+      if (event.type === "cache-stored") Deferred.doneUnsafe(answer.kept, Exit.succeed(true))
+      if (event.type === "cache-store-failed" && event.operation === "set") {
+        Deferred.doneUnsafe(answer.kept, Exit.succeed(false))
+      }
       const line = input.verbose ? eventLine(event, err.style) : undefined
       if (line === undefined) return
       // Where both are the same terminal, an event does not begin in the middle of the answer's line.
@@ -202,8 +240,9 @@ const run = (input: Input): Effect.Effect<void, Ended> =>
     endLine()
     const error = Exit.isFailure(exit) ? reportCause(exit.cause) : undefined
     if (Exit.isFailure(exit) && error === undefined) return yield* Effect.interrupt
-    // What was never sent cost nothing, and the error says why.
-    if (input.verbose && (error === undefined || answer.attempts.length > 0)) {
+    // What was never sent cost nothing, and the error says why. Who keeps answers is told where this one came from.
+    const asked = input.verbose || (answer.cached !== null && !input.json)
+    if (asked && (error === undefined || answer.attempts.length > 0)) {
       err.write(`${err.style.dim("│")} ${err.style.dim(answer.costLine)}\n`)
     }
     if (input.json) out.write(jsonLine(answer.json(error)))
@@ -233,6 +272,7 @@ export const chat = Command.make(
       Flag.withDefault(false)
     ),
     spending: spendingFlags,
+    caching: cacheFlags,
     given: flags
   },
   run
@@ -258,6 +298,10 @@ export const chat = Command.make(
     {
       command: 'breakwater chat "Hello" -m openai/gpt-4.1-mini --budget 0.50 --ledger ledger.db -v',
       description: "For half a dollar at most, and written down for breakwater report"
+    },
+    {
+      command: 'breakwater chat "Hello" -m openai/gpt-4.1-mini --cache answers.db -v',
+      description: "The second time from the file, at no cost"
     },
     { command: 'git diff | breakwater chat - --system "Review this." --json', description: "From stdin, for a script" }
   ])
