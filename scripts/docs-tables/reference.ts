@@ -106,34 +106,17 @@ export const events = (): string => {
   )
 }
 
-/** The labels that a metric's updates give it, from the text of the module. */
-const labelsOf = (source: string, family: string): ReadonlyArray<string> => {
-  const genAi = ["gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model"]
-  const update = new RegExp(String.raw`families\.${family}\.update\(([^]*?)\)(?:\n|;)`, "g")
-  const labels = [...source.matchAll(update)].flatMap(([, call]) => {
-    const own = /\{([^}]*)\}/.exec(call!)?.[1] ?? ""
-    const named = [...own.matchAll(/(?:^|,)\s*"?([\w.]+)"?\s*(?=[:,]|$)/g)].map(([, name]) => name!)
-    return [...(/\blabels\b|genAi\(/.test(call!) ? genAi : []), ...named.filter((name) => !name.endsWith("labels"))]
-  })
-  if (labels.length === 0) throw new Error(`no labels found for the metric ${family}`)
-  return [...new Set(labels)]
-}
+const metricsTable = (metrics: ReadonlyArray<Metrics.Definition>): string =>
+  table(
+    ["metric", "kind", "what it is", "labels"],
+    metrics.map(({ description, kind, labels, name }) => [code(name), kind, description, list(labels)])
+  )
 
 /** Every metric. */
-export const metrics = (): string => {
-  const source = sourceOf("core/src/observe/Metrics.ts")
-  const declared = /(\w+): (counter|gauge|histogram)\(\s*"([^"]+)",\s*"([^"]+)"/g
-  const rows = new Map(
-    [...source.matchAll(declared)].map(([, family, kind, name, text]) => [
-      name!,
-      [code(name!), kind!, text!, list(labelsOf(source.replaceAll("this.families", "families"), family!))]
-    ])
-  )
-  return table(
-    ["metric", "kind", "what it is", "labels"],
-    Metrics.names.map((name) => rows.get(name) ?? [code(name), "", said("metric", {}, name), ""])
-  )
-}
+export const metrics = (): string => metricsTable(Metrics.definitions)
+
+/** Every metric of the option `classic`. */
+export const classicMetrics = (): string => metricsTable(Metrics.classicDefinitions)
 
 const attributeTexts: Readonly<Record<string, string>> = {
   "gen_ai.operation.name": "`chat` or `embeddings`",

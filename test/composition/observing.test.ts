@@ -229,6 +229,51 @@ describe("the end of a call tells", () => {
   )
 })
 
+describe("an attempt that is broken off", () => {
+  const interruptions = (events: ReadonlyArray<Event.PolicyEvent>) =>
+    events.flatMap((event) => (event.type === "attempt-interrupted" ? [event] : []))
+
+  it.effect(
+    "is told: of a call that is interrupted, a stream that is left with what it had, and a hedge that lost",
+    () =>
+      Effect.gen(function* () {
+        const events: Array<Event.PolicyEvent> = []
+        const listen = Events.listen((event) => events.push(event))
+        const { llm } = yield* setup({
+          scripts: {
+            a: [
+              ScriptedProvider.stall,
+              ScriptedProvider.stream(["a few words", ScriptedProvider.stall]),
+              ScriptedProvider.delay("10 seconds", "slow")
+            ],
+            b: ["quick"]
+          }
+        })
+        const fiber = yield* Effect.forkChild(listen(llm.generate({ ...ask, requestId: "r1" })))
+        yield* Effect.yieldNow
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.interrupt(fiber)
+        yield* listen(Stream.runDrain(Stream.take(llm.stream({ ...ask, requestId: "r2" }), 2)))
+        expect(interruptions(events)).toMatchObject([
+          { requestId: "r1", attempt: 1, target: "a/m", tookMs: 2_000 },
+          { requestId: "r2", attempt: 1, target: "a/m", usage: { estimated: true } }
+        ])
+        expect(interruptions(events)[0]).not.toHaveProperty("usage")
+
+        const hedged = yield* setup({
+          scripts: { a: [ScriptedProvider.delay("10 seconds", "slow")], b: ["quick"] },
+          options: { targets: ["a/m", "b/m"] },
+          layers: hedgeAfter(500)
+        })
+        events.length = 0
+        yield* inVirtualTime(listen(hedged.llm.generate(ask)))
+        expect(interruptions(events)).toMatchObject([{ attempt: 1, target: "a/m" }])
+        const ended = (type: string) => events.filter((event) => event.type === type).length
+        expect(ended("attempt-started")).toBe(ended("attempt-succeeded") + ended("attempt-interrupted"))
+      })
+  )
+})
+
 describe("the service's own snapshot", () => {
   it.effect("counts every call though nobody listens: whole, streamed, cached, embedded and failed", () =>
     Effect.gen(function* () {

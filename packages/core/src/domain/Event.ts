@@ -52,6 +52,14 @@ export interface AttemptFailed extends OfAttempt {
   readonly error: AttemptError
 }
 
+/** A provider call was broken off: the caller went away, or a hedge lost. */
+export interface AttemptInterrupted extends OfAttempt {
+  readonly type: "attempt-interrupted"
+  readonly tookMs: number
+  /** What had been produced, as far as it is known. It is paid for. */
+  readonly usage?: Usage
+}
+
 export interface RetryScheduled extends OfAttempt {
   readonly type: "retry-scheduled"
   readonly delayMs: number
@@ -474,6 +482,7 @@ export type PolicyEvent =
   | AttemptStarted
   | AttemptSucceeded
   | AttemptFailed
+  | AttemptInterrupted
   | RetryScheduled
   | FailedOver
   | StreamCommitted

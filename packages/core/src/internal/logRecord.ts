@@ -203,8 +203,15 @@ export const policyRecord = (event: PolicyEvent): { readonly level: Level; reado
       const record = { ...store(event.store, false, event), operation: event.operation, handled: event.handled }
       return { level: "Warn", record }
     }
+    case "audit-store-changed": {
+      const record: LogRecord = { ...store(event.store, event.available, event), waiting: event.waiting }
+      if (event.reason !== undefined) record["reason"] = name(event.reason)
+      return { level: event.available ? "Info" : "Warn", record }
+    }
     case "ledger-records-lost":
       return { level: "Error", record: { event: "llm.ledger", store: name(event.store), lost: event.count } }
+    case "audit-entries-lost":
+      return { level: "Error", record: { event: "llm.audit", store: name(event.store), lost: event.count } }
     case "budget-threshold":
       return {
         level: "Warn",

@@ -292,6 +292,15 @@ export class Run {
         tookMs: outcome.tookMs,
         error: outcome.error
       })
+    } else {
+      observer.emit({
+        type: "attempt-interrupted",
+        requestId,
+        attempt: call.attempt,
+        target: target.id,
+        tookMs: outcome.tookMs,
+        ...(outcome.usage === undefined ? undefined : { usage: outcome.usage })
+      })
     }
     active.observer?.end(outcome, answer)
   }

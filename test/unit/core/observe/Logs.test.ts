@@ -201,6 +201,8 @@ describe("Logs", () => {
         { type: "circuit-store-changed", available: false, error },
         { type: "ledger-store-changed", store: "sql", available: false, waiting: 7, error },
         { type: "ledger-records-lost", store: "sql", count: 3 },
+        { type: "audit-store-changed", store: "sql", available: false, waiting: 7, reason: "store" },
+        { type: "audit-entries-lost", store: "sql", count: 3 },
         { type: "budget-store-failed", store: "sql", operation: "settle", handled: "left-reserved", error },
         {
           type: "budget-threshold",
@@ -223,6 +225,8 @@ describe("Logs", () => {
         "WARN llm.store",
         "WARN llm.store",
         "ERROR llm.ledger",
+        "WARN llm.store",
+        "ERROR llm.audit",
         "WARN llm.store",
         "WARN llm.budget",
         "INFO llm.pause"
