@@ -6,6 +6,7 @@
  * a line of {@link tables} below; a page shows it by its markers, wherever it stands under `docs` or in README.md.
  */
 import { Alerts, Notifier, Remedy, Webhook } from "@breakwater/alerts"
+import { Audit } from "@breakwater/audit"
 import {
   AdaptiveLimit,
   Budget,
@@ -70,6 +71,7 @@ export const tables: Readonly<Record<string, () => string>> = {
       defaults: { ...Notifier.defaults, ...Webhook.defaults },
       inline: { tolerance: "`Webhook.verify`: how far from now a signature may be." }
     }),
+  audit: () => optionsTable({ of: [["audit/src/Audit.ts", "Options"]], defaults: Audit.defaults }),
   budget: () =>
     optionsTable({
       of: [policy("Budget/Options.ts"), policy("Budget/Options.ts", "Limit")],

@@ -19,7 +19,7 @@ export interface AuditStoreContract {
   readonly shared: boolean
 }
 
-export const keyOf = (id: string, digit = "a") => ({ id, key: Redacted.make(digit.repeat(64)) })
+const keyOf = (id: string, digit = "a") => ({ id, key: Redacted.make(digit.repeat(64)) })
 
 export const auditOn = (store: Store, options: Partial<Audit.Options> = {}) =>
   Audit.make({ keys: [keyOf("k1")], ...options }).pipe(Effect.provideService(AuditStore.AuditStore, store))

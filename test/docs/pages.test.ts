@@ -1,3 +1,4 @@
+import * as AuditPackage from "@breakwater/audit"
 import * as Core from "@breakwater/core"
 import * as Providers from "@breakwater/providers"
 import * as Stores from "@breakwater/stores"
@@ -14,7 +15,7 @@ const pages = [join(workspaceRoot, "README.md"), ...filesUnder(join(workspaceRoo
   text: readFileSync(path, "utf8")
 }))
 
-const packages = { core: Core, providers: Providers, stores: Stores, testing: Testing }
+const packages = { audit: AuditPackage, core: Core, providers: Providers, stores: Stores, testing: Testing }
 
 /** The file of each module that a package exports by name, and what it exports as values. */
 const modules = new Map(

@@ -56,9 +56,9 @@ import { findPrunable } from "./Audit/prune.ts"
 import { resume, storeFailed } from "./Audit/resume.ts"
 import { makeWriter, type Receipt, type Writer, type WriterSettings } from "./Audit/writer.ts"
 import { AuditError } from "./AuditError.ts"
-import { type AuditRecord, ownActions } from "./Entry.ts"
+import { type Actor, type AuditRecord, ownActions } from "./Entry.ts"
 import { KeyRing } from "./internal/keyRing.ts"
-import { parseHead } from "./internal/record.ts"
+import { anchorText, parseHead } from "./internal/record.ts"
 import { rawKey, rawKeys } from "./internal/rawKeys.ts"
 import type { AuditKey } from "./KeyRing.ts"
 import { fromEvent } from "./Mapping.ts"
@@ -136,9 +136,9 @@ export interface AuditService {
   readonly head: Effect.Effect<Head, AuditError>
   /**
    * Puts a sealed checkpoint in place of the entries before an instant (milliseconds since 1970), from the first one on.
-   * Fails with `broken`, and does nothing, if one of them was tampered with.
+   * Who asked for it is recorded. Fails with `broken`, and does nothing, if one of them was tampered with.
    */
-  readonly prune: (beforeMs: number) => Effect.Effect<Pruned, AuditError>
+  readonly prune: (beforeMs: number, actor?: Actor) => Effect.Effect<Pruned, AuditError>
   /** From here on another key seals. Give it to the options, too: the next start of the program needs it. */
   readonly rotate: (key: AuditKey) => Effect.Effect<Receipt, AuditError>
 }
@@ -259,11 +259,11 @@ class Service implements AuditService {
       const head = text === undefined ? undefined : parseHead(text)
       return head === undefined
         ? Effect.fail(new AuditError({ reason: "broken", message: "the head is missing, or was edited" }))
-        : Effect.succeed({ seq: head.seq, anchor: `${head.chain}@${head.seq}` })
+        : Effect.succeed({ seq: head.seq, anchor: anchorText(head) })
     })
   )
 
-  readonly prune: AuditService["prune"] = (beforeMs) =>
+  readonly prune: AuditService["prune"] = (beforeMs, actor) =>
     this.pruning.withPermit(
       Effect.gen({ self: this }, function* () {
         if (!Number.isFinite(beforeMs)) {
@@ -276,7 +276,7 @@ class Service implements AuditService {
         if (found === undefined) return { entries: 0 }
         const { checkpoint, entries, first, seq } = found
         const details = { through: seq, entries, before: new Date(beforeMs).toISOString() }
-        yield* this.record({ action: ownActions.pruned, details })
+        yield* this.record({ action: ownActions.pruned, details, ...(actor === undefined ? undefined : { actor }) })
         const at = this.clock.currentTimeMillisUnsafe()
         const text = this.writer.chain.checkpoint(found, { at, payload: JSON.stringify(checkpoint) })
         yield* Effect.mapError(this.store.prune({ through: seq, checkpoint: text, first }), storeFailed)
@@ -367,7 +367,7 @@ export const layerConfig = (
 
 /** A log that keeps nothing. */
 export const noop: AuditService = {
-  record: () => Effect.succeed({ seq: 0, chain: "" }),
+  record: () => Effect.succeed({ seq: 0, anchor: "" }),
   offer: () => Effect.void,
   listen: () => {},
   flush: Effect.void,
@@ -388,7 +388,7 @@ export const noop: AuditService = {
     }),
   head: Effect.succeed({ seq: 0, anchor: "" }),
   prune: () => Effect.succeed({ entries: 0 }),
-  rotate: () => Effect.succeed({ seq: 0, chain: "" })
+  rotate: () => Effect.succeed({ seq: 0, anchor: "" })
 }
 
 /** No audit log, at no cost. */

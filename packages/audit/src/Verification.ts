@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import { AuditError } from "./AuditError.ts"
 import type { KeyRing } from "./internal/keyRing.ts"
 import { decodeCheckpoint } from "./internal/payload.ts"
-import { open, type SealedRecord } from "./internal/record.ts"
+import { anchorText, open, parseAnchor, type SealedRecord } from "./internal/record.ts"
 import { type Anchor, type Finding, Verifier } from "./internal/verifier.ts"
 import { storeFailed } from "./Audit/resume.ts"
 
@@ -64,13 +64,11 @@ export interface Verification {
   readonly findingCount: number
 }
 
-const anchorOf = (text: string | undefined): Anchor | undefined | AuditError => {
-  if (text === undefined) return undefined
-  const found = /^([\w-]{43})@(\d{1,15})$/.exec(text.trim())
-  return found === null
-    ? new AuditError({ reason: "record", message: `the anchor is ${JSON.stringify(text)}; allowed: HASH@SEQ` })
-    : { chain: found[1]!, seq: Number(found[2]) }
-}
+const anchorOf = (text: string | undefined): Anchor | undefined | AuditError =>
+  text === undefined
+    ? undefined
+    : (parseAnchor(text) ??
+      new AuditError({ reason: "record", message: `the anchor is ${JSON.stringify(text)}; allowed: HASH@SEQ` }))
 
 const prunedOf = (record: SealedRecord, ring: KeyRing): PrunedEntries | undefined => {
   const payload = open(record, ring)
@@ -92,7 +90,9 @@ const resultOf = (verifier: Verifier, anchor: Anchor | undefined, pruned: Pruned
   ...optional("toMs", verifier.toMs),
   ...optional(
     "anchor",
-    verifier.chain === undefined || verifier.seq === 0 ? undefined : `${verifier.chain}@${verifier.seq}`
+    verifier.chain === undefined || verifier.seq === 0
+      ? undefined
+      : anchorText({ chain: verifier.chain, seq: verifier.seq })
   ),
   ...optional("anchored", anchor === undefined ? undefined : (verifier.anchorSeen ?? "missing")),
   ...optional("pruned", pruned),

@@ -1,5 +1,6 @@
 /** The `breakwater` command, with its subcommands, for embedding in another program. */
 import * as Command from "effect/cli/Command"
+import { audit } from "./commands/audit.ts"
 import { chat } from "./commands/chat.ts"
 import { demo } from "./commands/demo.ts"
 import { keys } from "./commands/keys.ts"
@@ -11,7 +12,7 @@ import { upstream } from "./commands/upstream.ts"
 /** The command. Run it with `Command.runWith(command, { version })`. */
 export const command = Command.make("breakwater").pipe(
   Command.withDescription("Calls to large language models that survive the real world."),
-  Command.withSubcommands([demo, chat, report, serve, keys, plan, upstream]),
+  Command.withSubcommands([demo, chat, report, serve, keys, plan, upstream, audit]),
   Command.withExamples([
     { command: "breakwater demo", description: "Start here: half a minute, no key needed" },
     {

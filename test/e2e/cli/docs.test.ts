@@ -11,16 +11,24 @@ const under = (heading: string, help: string): ReadonlyArray<string> =>
   (new RegExp(String.raw`^${heading}\n((?: .*\n)+)`, "m").exec(help)?.[1] ?? "").split("\n")
 
 describe("docs/cli.md", () => {
-  it.each(["chat", "report", "plan", "serve", "keys create", "demo", "upstream"])(
-    "has every flag of %s",
-    async (name) => {
-      const { code, stdout } = await breakwater([...name.split(" "), "--help"])
-      expect(code).toBe(0)
-      const flags = under("FLAGS", stdout).flatMap((line) => /^ +(--[a-z-]+)/.exec(line)?.[1] ?? [])
-      expect(flags.length).toBeGreaterThan(0)
-      expect(flags.filter((flag) => !page.includes(`\`${flag}\``))).toEqual([])
-    }
-  )
+  it.each([
+    "chat",
+    "report",
+    "plan",
+    "serve",
+    "keys create",
+    "audit verify",
+    "audit show",
+    "audit prune",
+    "demo",
+    "upstream"
+  ])("has every flag of %s", async (name) => {
+    const { code, stdout } = await breakwater([...name.split(" "), "--help"])
+    expect(code).toBe(0)
+    const flags = under("FLAGS", stdout).flatMap((line) => /^ +(--[a-z-]+)/.exec(line)?.[1] ?? [])
+    expect(flags.length).toBeGreaterThan(0)
+    expect(flags.filter((flag) => !page.includes(`\`${flag}\``))).toEqual([])
+  })
 
   it("has every command", async () => {
     const { stdout } = await breakwater(["--help"])

@@ -190,7 +190,7 @@ describe("FileAuditStore", () => {
         ["missing", 6, 6, offset(5)]
       ])
       const anchor = (yield* verify(path)).anchor
-      expect(anchor).toMatch(/^[\w-]{43}@7$/)
+      expect(anchor).toMatch(/^[0-9a-f]{64}@7$/)
     }).pipe(Effect.scoped)
   )
 

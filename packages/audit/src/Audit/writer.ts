@@ -14,6 +14,7 @@ import { type AuditRecord, ownActions } from "../Entry.ts"
 import { type Built, ChainWriter, type Draft, type Refused } from "../internal/chain.ts"
 import type { KeyRing } from "../internal/keyRing.ts"
 import { encode } from "../internal/payload.ts"
+import { anchorText } from "../internal/record.ts"
 import { storeFailed } from "./resume.ts"
 
 export interface WriterSettings {
@@ -27,8 +28,8 @@ export interface WriterSettings {
 /** Where an entry stands. */
 export interface Receipt {
   readonly seq: number
-  /** The end of the chain with it. */
-  readonly chain: string
+  /** The end of the log with it, `HASH@SEQ`: an anchor to be kept elsewhere. */
+  readonly anchor: string
 }
 
 interface Item extends Draft {
@@ -207,7 +208,8 @@ export class Writer {
     // Last: whoever waited may go on at once, and find everything as it is by now.
     for (const [index, { done }] of items.entries()) {
       if (done === undefined) continue
-      Deferred.doneUnsafe(done, Effect.succeed({ seq: built.lines[index]!.seq, chain: built.macs[index]! }))
+      const { seq } = built.lines[index]!
+      Deferred.doneUnsafe(done, Effect.succeed({ seq, anchor: anchorText({ seq, chain: built.macs[index]! }) }))
     }
     for (const done of flushed) Deferred.doneUnsafe(done, Effect.void)
     return told

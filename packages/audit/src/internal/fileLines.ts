@@ -1,7 +1,7 @@
 /** Lines of a file, from its bytes: forwards and backwards. */
 
 /** Longer lines were made by no writer; of such a line only the beginning is kept. */
-export const maxLineBytes = 16 * 1024 * 1024
+const maxLineBytes = 16 * 1024 * 1024
 
 export interface Line {
   readonly text: string

@@ -12,7 +12,7 @@ import { parseHead } from "./record.ts"
 
 const pieceBytes = 64 * 1024
 
-export const headPath = (path: string): string => `${path}.head`
+const headPath = (path: string): string => `${path}.head`
 
 const newHeadPath = (path: string): string => `${headPath(path)}.new`
 
@@ -40,7 +40,7 @@ export const readHead = async (path: string): Promise<string | undefined> => {
   }
 }
 
-export const writeAll = async (file: FileHandle, bytes: Buffer, position: number): Promise<void> => {
+const writeAll = async (file: FileHandle, bytes: Buffer, position: number): Promise<void> => {
   for (let at = 0; at < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
     at += bytesWritten

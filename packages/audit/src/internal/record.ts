@@ -141,3 +141,14 @@ export const parseHead = (text: string): Head | undefined => {
   const [, signed, seq, at, key, chain, mac] = found
   return { seq: Number(seq), at: Number(at), key: key!, chain: chain!, mac: mac!, signed: signed! }
 }
+
+/** An end of the chain as people copy it: in hexadecimal digits, which no command line takes for a flag. */
+export const anchorText = ({ chain, seq }: { readonly chain: string; readonly seq: number }): string =>
+  `${Buffer.from(chain, "base64url").toString("hex")}@${seq}`
+
+export const parseAnchor = (text: string): { readonly chain: string; readonly seq: number } | undefined => {
+  const found = /^([0-9a-f]{64})@(\d{1,15})$/i.exec(text.trim())
+  return found === null
+    ? undefined
+    : { chain: Buffer.from(found[1]!, "hex").toString("base64url"), seq: Number(found[2]) }
+}
