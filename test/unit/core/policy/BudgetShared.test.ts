@@ -12,11 +12,15 @@ const setup = (onStoreError?: "fail-closed" | "fail-open" | "local") =>
   Effect.gen(function* () {
     const memory = yield* BudgetStore.makeMemory()
     const state = { down: false, hang: false }
+    const seen = { reserves: 0 }
     const through = <A>(effect: Effect.Effect<A, LLMError.StoreError>): Effect.Effect<A, LLMError.StoreError> =>
       Effect.suspend(() => (state.hang ? Effect.never : state.down ? Effect.fail(down) : effect))
     const store: BudgetStore.BudgetStoreService = {
       name: "far",
-      reserve: (reservation, now) => through(memory.reserve(reservation, now)),
+      reserve: (reservation, now) => {
+        seen.reserves++
+        return through(memory.reserve(reservation, now))
+      },
       settle: (reservation, charges) => through(memory.settle(reservation, charges)),
       balance: (account, window) => through(memory.balance(account, window))
     }
@@ -36,7 +40,7 @@ const setup = (onStoreError?: "fail-closed" | "fail-open" | "local") =>
     const hold = (amount: bigint) => listening(budget.hold(CallContext.single, amount))
     const standing = Effect.map(budget.snapshot(CallContext.single), ([all]) => [all!.spent, all!.reserved])
     const soon = Effect.repeat(Effect.yieldNow, { times: 20 })
-    return { budget, state, events, hold, standing, soon }
+    return { budget, seen, state, events, hold, standing, soon }
   })
 
 describe("a budget on a store that is far away", () => {
@@ -137,4 +141,87 @@ describe("a budget on a store that is far away", () => {
       expect(yield* standing).toEqual([0n, 0n])
     }).pipe(Effect.scoped)
   )
+
+  it.effect("a store that failed three times in a row is asked by one call at a time, until it is back", () =>
+    Effect.gen(function* () {
+      const { events, hold, seen, soon, standing, state } = yield* setup("local")
+      state.down = true
+      for (let i = 0; i < 20; i++) yield* hold(1n)
+      expect(seen.reserves).toBe(3)
+      expect(events.filter(({ type }) => type === "store-lost")).toHaveLength(1)
+      // Each call is told all the same.
+      expect(events.filter(({ type }) => type === "budget-store-failed")).toHaveLength(20)
+      yield* TestClock.adjust("100 millis")
+      yield* hold(1n)
+      yield* hold(1n)
+      expect(seen.reserves).toBe(4)
+      state.down = false
+      yield* TestClock.adjust("200 millis")
+      const settle = yield* hold(60n)
+      expect(events.at(-1)).toMatchObject({ type: "store-recovered", store: "far", mode: "local", lostMs: 300 })
+      settle(60n)
+      yield* soon
+      // What was let in this process while it was away is not in the store.
+      expect(yield* standing).toEqual([60n, 0n])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a store that does not answer within `storeTimeout` has failed, and keeps nothing", () =>
+    Effect.gen(function* () {
+      const { hold, soon, standing, state } = yield* setup()
+      state.hang = true
+      const fiber = yield* Effect.forkChild(Effect.flip(hold(10n)))
+      yield* soon
+      yield* TestClock.adjust("4999 millis")
+      expect(fiber.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("1 millis")
+      expect(yield* Fiber.join(fiber)).toMatchObject({
+        _tag: "StoreError",
+        store: "far",
+        operation: "reserve",
+        message: "far: no answer within 5000 ms"
+      })
+      state.hang = false
+      yield* TestClock.adjust("1 minute")
+      expect(yield* standing).toEqual([0n, 0n])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("the end of the scope waits for what was spent, and not for what was never taken", () =>
+    Effect.gen(function* () {
+      const ends = (prepare: (parts: Effect.Success<ReturnType<typeof setup>>) => Effect.Effect<unknown, unknown>) =>
+        Effect.forkChild(Effect.scoped(Effect.ignore(Effect.flatMap(setup(), prepare))))
+      const idle = yield* ends(({ hold, soon, state }) =>
+        Effect.gen(function* () {
+          state.down = true
+          yield* Effect.flip(hold(1n))
+          yield* soon
+        })
+      )
+      yield* Effect.repeat(Effect.yieldNow, { times: 200 })
+      expect(idle.pollUnsafe()).toBeDefined()
+      const owing = yield* ends(({ hold, soon, state }) =>
+        Effect.gen(function* () {
+          const settle = yield* hold(1n)
+          state.down = true
+          settle(1n)
+          yield* soon
+        })
+      )
+      yield* Effect.repeat(Effect.yieldNow, { times: 200 })
+      expect(owing.pollUnsafe()).toBeUndefined()
+      yield* TestClock.adjust("5 seconds")
+      expect(owing.pollUnsafe()).toBeDefined()
+    })
+  )
+
+  for (const storeTimeout of [0, -1, Number.NaN, Infinity]) {
+    it.effect(`a storeTimeout of ${storeTimeout} is named`, () =>
+      Effect.gen(function* () {
+        const options = { limits: [{ scope: "global", period: "day", limit: 1 }], storeTimeout } as const
+        const error = yield* Effect.flip(Budget.make(options).pipe(Effect.provide(Pricing.layer({}))))
+        expect(String(error.message)).toContain("storeTimeout")
+      }).pipe(Effect.scoped)
+    )
+  }
 })
