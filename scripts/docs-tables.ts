@@ -145,6 +145,7 @@ export const tables: Readonly<Record<string, () => string>> = {
       text: { mode: whileLost }
     }),
   metrics: Reference.metrics,
+  "classic-metrics": Reference.classicMetrics,
   mlflow: () =>
     optionsTable({
       of: [
