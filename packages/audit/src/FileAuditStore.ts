@@ -17,7 +17,7 @@ import * as Semaphore from "effect/Semaphore"
 import { AuditError } from "./AuditError.ts"
 import { lock, type Unlock } from "./internal/fileLock.ts"
 import { LogFile, readHead } from "./internal/logFile.ts"
-import { openReader } from "./internal/fileReader.ts"
+import { openReader, type Reader } from "./internal/fileReader.ts"
 
 export interface Options {
   /** The file. Its folder must be there. */
@@ -56,10 +56,10 @@ const tornWaits = 25
 const tornWait = "20 millis"
 
 const readFrom =
-  (path: string, endAt: () => number | undefined): AuditStore.AuditReader["read"] =>
+  (opening: Effect.Effect<Reader, LLMError.StoreError>): AuditStore.AuditReader["read"] =>
   (use) =>
     Effect.acquireUseRelease(
-      io("read", () => openReader(path, endAt())),
+      opening,
       (reader) => {
         let waits = 0
         const next: Effect.Effect<ReadonlyArray<AuditStore.AuditLine>, LLMError.StoreError> = Effect.flatMap(
@@ -85,7 +85,7 @@ export const reader = (path: string): AuditStore.AuditReader => ({
   name,
   places: "bytes",
   head: io("read", () => readHead(path)),
-  read: readFrom(path, () => undefined),
+  read: readFrom(io("read", () => openReader(path, undefined))),
   newest: (limit, before) =>
     Effect.acquireUseRelease(
       io("read", () => openReader(path, undefined)),
@@ -144,8 +144,9 @@ export const make = (
       name,
       places: "bytes",
       repaired: log.repaired,
-      head: Effect.sync(() => log.head),
-      read: readFrom(path, () => log.end),
+      // From the disk, where somebody may have changed it, and not in the middle of an append.
+      head: turn.withPermit(io("read", () => readHead(path))),
+      read: readFrom(turn.withPermit(io("read", () => openReader(path, log.end)))),
       newest: (limit, before) =>
         turn.withPermit(
           Effect.map(

@@ -295,6 +295,40 @@ describe("FileAuditStore", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("its writer may verify and read it while it writes, and sees what is done to it meanwhile", () =>
+    Effect.gen(function* () {
+      const path = join(yield* folder, "audit.log")
+      yield* using(path, (audit) =>
+        Effect.gen(function* () {
+          let done = false
+          const writing = Effect.andThen(
+            Effect.forEach(
+              Array.from({ length: 1_500 }),
+              () => audit.record({ action: "a", details: "x".repeat(500) }),
+              { concurrency: 7, discard: true }
+            ),
+            Effect.sync(() => {
+              done = true
+            })
+          )
+          const reading = Effect.gen(function* () {
+            while (!done) {
+              expect((yield* audit.verify()).findings).toEqual([])
+              expect((yield* audit.entries({ limit: 30 })).verified).toBe(true)
+              yield* audit.head
+            }
+          })
+          yield* Effect.all([writing, reading], { concurrency: 2 })
+          const head = readFileSync(`${path}.head`, "utf8")
+          writeFileSync(`${path}.head`, head.replace('"at":1', '"at":2'))
+          expect((yield* audit.verify()).findings).toMatchObject([{ kind: "head" }])
+          writeFileSync(`${path}.head`, head)
+          expect((yield* audit.verify()).sound).toBe(true)
+        })
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.live("what cannot be opened is said, and what is not there cannot be verified", () =>
     Effect.gen(function* () {
       const path = yield* folder

@@ -33,7 +33,7 @@ const wholeEnd = async (file: FileHandle, size: number): Promise<number> => {
   return 0
 }
 
-/** Opens a log up to a place, or to what is its end now. The head is read first: the log is never behind it. */
+/** Opens a log up to a place, or to what is its end then. The head is read first: the log is never behind it. */
 export const openReader = async (path: string, end: number | undefined): Promise<Reader> => {
   const head = await readHead(path)
   const file = await open(path, "r")
