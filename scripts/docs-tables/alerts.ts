@@ -1,5 +1,6 @@
 /** Tables of alerts: the kinds of rules and their fields, the burn rates, the causes of incidents. */
 import { Rules } from "@breakwater/alerts"
+import * as Schema from "effect/Schema"
 import { code, list, table } from "./format.ts"
 import { sourceOf } from "./source.ts"
 
@@ -8,57 +9,64 @@ const file = "alerts/src/Rules.ts"
 interface Kind {
   readonly kind: string
   readonly text: string
-  readonly own: ReadonlyArray<readonly [name: string, text: string, optional: boolean]>
-  readonly over: boolean
+  readonly fields: ReadonlyArray<readonly [name: string, text: string, optional: boolean]>
 }
 
-const fieldsIn = (body: string): Kind["own"] =>
-  [...body.matchAll(/(?:\/\*\* ([^]*?) \*\/\s*)?^ {2}(\w+): (Schema\.optionalKey)?/gm)]
-    .filter(([, , name]) => name !== "kind")
-    .map(([, text = "", name, optional]) => [name!, text, optional !== undefined])
+interface Described {
+  readonly properties: Readonly<Record<string, { readonly description?: string }>>
+  readonly required?: ReadonlyArray<string>
+}
 
-/** Every kind of rule, as its Schema is written. */
-const kinds = (): ReadonlyArray<Kind> =>
-  [
-    ...sourceOf(file).matchAll(
-      /\/\*\* ([^\n]*) \*\/\nexport const \w+ = Schema\.Struct\(\{\n {2}kind: Schema\.Literal\("([\w-]+)"\),\n([^]*?)\n\}\)/g
+const shared = ["name", "severity", "for", "resolveAfter", "runbook"]
+const measured = ["over", "target"]
+
+/** Every kind of rule, as its Schema says, with its fields but `kind`. */
+const kinds = (): ReadonlyArray<Kind> => {
+  const texts = new Map(
+    [
+      ...sourceOf(file).matchAll(
+        /\/\*\* ([^\n]*) \*\/\nexport const \w+ = Schema\.Struct\(\{\n {2}kind: Schema\.Literal\("([\w-]+)"\)/g
+      )
+    ].map(([, text, kind]) => [kind!, text!])
+  )
+  return Rules.Rule.members.map((member) => {
+    const kind = member.fields.kind.literal
+    const text = texts.get(kind)
+    if (text === undefined) throw new Error(`the kind of rule ${kind} has no description`)
+    const { properties, required = [] } = Schema.toJsonSchemaDocument(member).schema as unknown as Described
+    const fields = Object.entries(properties).flatMap(([name, { description = "" }]) =>
+      name === "kind" ? [] : [[name, `${description}.`, !required.includes(name)] as const]
     )
-  ].map(([, text, kind, body]) => ({
-    kind: kind!,
-    text: text!,
-    own: fieldsIn(body!),
-    over: /\.\.\.over\b/.test(body!)
-  }))
-
-const shared = (name: string): Kind["own"] =>
-  fieldsIn(new RegExp(String.raw`const ${name} = \{\n([^]*?)\n\}`).exec(sourceOf(file))?.[1] ?? "")
-
-const rows = (kind: string, fields: Kind["own"]): ReadonlyArray<ReadonlyArray<string>> =>
-  fields.map(([name, text, optional]) => {
-    const said = text === "" && name === "name" ? "What the alert is called; unique." : text
-    return [kind, code(name), optional ? "" : "yes", said]
+    return { kind, text, fields }
   })
+}
+
+const rows = (of: string, fields: Kind["fields"]): ReadonlyArray<ReadonlyArray<string>> =>
+  fields.map(([name, text, optional]) => [of, code(name), optional ? "" : "yes", text])
 
 /** What each kind of rule watches. */
-export const ruleKinds = (): string => {
-  const all = kinds()
-  if (all.length !== Rules.Rule.members.length) throw new Error("a kind of rule has no description")
-  return table(
+export const ruleKinds = (): string =>
+  table(
     ["kind", "what it is"],
-    all.map(({ kind, text }) => [code(kind), text])
+    kinds().map(({ kind, text }) => [code(kind), text])
   )
-}
 
 /** Every field of every kind. */
 export const ruleFields = (): string => {
   const all = kinds()
-  const over = all.filter((kind) => kind.over).map(({ kind }) => kind)
+  const of = (fields: Kind["fields"], names: ReadonlyArray<string>) => fields.filter(([name]) => names.includes(name))
+  const over = all.filter(({ fields }) => of(fields, measured).length > 0)
   return table(
     ["of", "field", "must be given", "what it is"],
     [
-      ...rows("every rule", shared("common")),
-      ...rows(list(over), shared("over")),
-      ...all.flatMap(({ kind, own }) => rows(code(kind), own))
+      ...rows("every rule", of(all[0]!.fields, shared)),
+      ...rows(list(over.map(({ kind }) => kind)), of(over[0]!.fields, measured)),
+      ...all.flatMap(({ fields, kind }) =>
+        rows(
+          code(kind),
+          fields.filter(([name]) => !shared.includes(name) && !measured.includes(name))
+        )
+      )
     ]
   )
 }

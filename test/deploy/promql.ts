@@ -1,11 +1,9 @@
 /** What an expression of PromQL names: its metrics, with the labels that it asks of them. */
 import { Metrics } from "@breakwater/core"
 
-const words = new Set([
-  ...["sum", "max", "min", "count", "avg", "rate", "increase", "changes", "histogram_quantile", "vector"],
-  ...["or", "and", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool"],
-  ...["label_values", "h", "m", "s", "d"]
-])
+const words = new Set(
+  "sum max min count avg rate increase changes histogram_quantile vector or and unless bool label_values".split(" ")
+)
 
 export interface Named {
   readonly metrics: ReadonlyArray<string>

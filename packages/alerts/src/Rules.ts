@@ -49,137 +49,133 @@ const Dollars = Schema.String.check(
 export const Severity = Schema.Literals(["page", "ticket", "info"])
 export type Severity = typeof Severity.Type
 
+/** A field that may be left out, with what it is: for tables and editors. */
+const opt = <S extends Schema.Top>(schema: S, description: string) =>
+  Schema.optionalKey(schema.annotate({ description }))
+
 const common = {
-  name: Name,
-  /** `page`, `ticket` or `info`. Default: by the window for objectives, `ticket` for the rest. */
-  severity: Schema.optionalKey(Severity),
-  /** How long it must be so before it fires. Default 0s. */
-  for: Schema.optionalKey(Wait),
-  /** How long it must be over before it is resolved. Default 1m. */
-  resolveAfter: Schema.optionalKey(Wait),
-  /** What to do about it: a sentence, or the address of a page. */
-  runbook: Schema.optionalKey(Text)
+  name: Name.annotate({ description: "What the alert is called; unique" }),
+  severity: opt(Severity, "`page`, `ticket` or `info`. Default: by the window for objectives, `ticket` for the rest"),
+  for: opt(Wait, "How long it must be so before it fires. Default 0s"),
+  resolveAfter: opt(Wait, "How long it must be over before it is resolved. Default 1m"),
+  runbook: opt(Text, "What to do about it: a sentence, or the address of a page")
 }
 
 /** A long window, its short one, and the burn rate that both must exceed. */
 export const BurnWindow = Schema.Struct({
-  long: Span,
-  short: Span,
-  /** How many times faster than allowed the error budget is spent. */
-  burnRate: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1_000_000 })),
-  severity: Schema.optionalKey(Severity)
+  long: Span.annotate({ description: "The long window" }),
+  short: Span.annotate({ description: "The short window, by which it ends soon" }),
+  burnRate: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1_000_000 })).annotate({
+    description: "How many times faster than allowed the error budget is spent"
+  }),
+  severity: opt(Severity, "`page`, `ticket` or `info`. Default `page`")
 })
 export type BurnWindow = typeof BurnWindow.Type
 
 const over = {
-  /** Whole calls, or single provider calls. Default `requests`. */
-  over: Schema.optionalKey(Schema.Literals(["requests", "attempts"])),
-  /** Only of this target, `provider/model`; a `*` at the end stands for anything. Default: all. */
-  target: Schema.optionalKey(Text)
+  over: opt(Schema.Literals(["requests", "attempts"]), "Whole calls, or single provider calls. Default `requests`"),
+  target: opt(Text, "Only of this target, `provider/model`; a `*` at the end stands for anything. Default: all")
 }
 
 /** An objective, and how fast its error budget may be spent. */
 export const Slo = Schema.Struct({
-  kind: Schema.Literal("slo"),
+  kind: Schema.Literal("slo").annotate({ description: "What kind of rule it is" }),
   ...common,
   ...over,
-  /** The share of calls that must be good; 0.99 for 99 %. */
-  objective: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 0.999_999 })),
-  /** `availability`: a good call succeeds. `latency`: a good call succeeds within `withinMs`. Default `availability`. */
-  signal: Schema.optionalKey(Schema.Literals(["availability", "latency"])),
-  /** The time within which a good call is over; with `signal` `latency`. */
-  withinMs: Schema.optionalKey(Count),
-  /** Pairs of windows. Default: the three below (`defaultBurnWindows`). */
-  windows: Schema.optionalKey(Schema.Array(BurnWindow).check(Schema.isMinLength(1), Schema.isMaxLength(10))),
-  /** Fewer calls in the long window prove nothing. Default 20. */
-  minimumCalls: Schema.optionalKey(Count)
+  objective: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 0.999_999 })).annotate({
+    description: "The share of calls that must be good; 0.99 for 99 %"
+  }),
+  signal: opt(
+    Schema.Literals(["availability", "latency"]),
+    "`availability`: a good call succeeds. `latency`: a good call succeeds within `withinMs`. Default `availability`"
+  ),
+  withinMs: opt(Count, "The time within which a good call is over; with `signal` `latency`"),
+  windows: opt(
+    Schema.Array(BurnWindow).check(Schema.isMinLength(1), Schema.isMaxLength(10)),
+    "Pairs of windows. Default: the three below (`defaultBurnWindows`)"
+  ),
+  minimumCalls: opt(Count, "Fewer calls in the long window prove nothing. Default 20")
 })
 export type Slo = typeof Slo.Type
 
 /** A share of calls that failed lately. */
 export const ErrorRatio = Schema.Struct({
-  kind: Schema.Literal("error-ratio"),
+  kind: Schema.Literal("error-ratio").annotate({ description: "What kind of rule it is" }),
   ...common,
   ...over,
-  /** The share at which it fires. */
-  ratio: Share,
-  /** The time that counts. Default 5m. */
-  window: Schema.optionalKey(Span),
-  /** Fewer calls in the window prove nothing. Default 20. */
-  minimumCalls: Schema.optionalKey(Count),
-  /** One alert for each target, over attempts. Default false. */
-  perTarget: Schema.optionalKey(Schema.Boolean),
-  /** Only errors of these kinds, by their `_tag`. Default: all that are not the caller's own. */
-  errors: Schema.optionalKey(Schema.Array(Text).check(Schema.isMinLength(1), Schema.isMaxLength(50)))
+  ratio: Share.annotate({ description: "The share at which it fires" }),
+  window: opt(Span, "The time that counts. Default 5m"),
+  minimumCalls: opt(Count, "Fewer calls in the window prove nothing. Default 20"),
+  perTarget: opt(Schema.Boolean, "One alert for each target, over attempts. Default false"),
+  errors: opt(
+    Schema.Array(Text).check(Schema.isMinLength(1), Schema.isMaxLength(50)),
+    "Only errors of these kinds, by their `_tag`. Default: all that are not the caller's own"
+  )
 })
 export type ErrorRatio = typeof ErrorRatio.Type
 
 /** A quantile of the time that calls take. */
 export const Latency = Schema.Struct({
-  kind: Schema.Literal("latency"),
+  kind: Schema.Literal("latency").annotate({ description: "What kind of rule it is" }),
   ...common,
   ...over,
-  /** Above this it fires. */
-  boundMs: Count,
-  /** Which quantile, 0.01 to 0.999. Default 0.95. */
-  quantile: Schema.optionalKey(Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 0.999 }))),
-  /** `whole`: until the end. `first-token`: until the first content, over attempts. Default `whole`. */
-  measure: Schema.optionalKey(Schema.Literals(["whole", "first-token"])),
-  /** The time that counts. Default 5m. */
-  window: Schema.optionalKey(Span),
-  /** Fewer calls in the window prove nothing. Default 20. */
-  minimumCalls: Schema.optionalKey(Count)
+  boundMs: Count.annotate({ description: "Above this it fires" }),
+  quantile: opt(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 0.999 })),
+    "Which quantile, 0.01 to 0.999. Default 0.95"
+  ),
+  measure: opt(
+    Schema.Literals(["whole", "first-token"]),
+    "`whole`: until the end. `first-token`: until the first content, over attempts. Default `whole`"
+  ),
+  window: opt(Span, "The time that counts. Default 5m"),
+  minimumCalls: opt(Count, "Fewer calls in the window prove nothing. Default 20")
 })
 export type Latency = typeof Latency.Type
 
 /** A circuit that is open: one alert for each key. With `for`: open for longer than that. */
 export const CircuitOpen = Schema.Struct({
-  kind: Schema.Literal("circuit-open"),
+  kind: Schema.Literal("circuit-open").annotate({ description: "What kind of rule it is" }),
   ...common,
-  /** Only this key; a `*` at the end stands for anything. Default: all. */
-  key: Schema.optionalKey(Text),
-  /** Whether circuits held open by hand count. Default false. */
-  forced: Schema.optionalKey(Schema.Boolean)
+  key: opt(Text, "Only this key; a `*` at the end stands for anything. Default: all"),
+  forced: opt(Schema.Boolean, "Whether circuits held open by hand count. Default false")
 })
 export type CircuitOpen = typeof CircuitOpen.Type
 
 /** An account of a budget at a share of its limit, until its period ends: one alert for each account. */
 export const BudgetShare = Schema.Struct({
-  kind: Schema.Literal("budget"),
+  kind: Schema.Literal("budget").annotate({ description: "What kind of rule it is" }),
   ...common,
-  /** The share at which it fires. Default 0.8. A budget tells of its own thresholds only: choose one of them. */
-  share: Schema.optionalKey(Share),
-  /** Only of this budget, by its name. Default: all. */
-  budget: Schema.optionalKey(Text)
+  share: opt(
+    Share,
+    "The share at which it fires. Default 0.8. A budget tells of its own thresholds only: choose one of them"
+  ),
+  budget: opt(Text, "Only of this budget, by its name. Default: all")
 })
 export type BudgetShare = typeof BudgetShare.Type
 
 /** Money spent too fast. */
 export const CostRate = Schema.Struct({
-  kind: Schema.Literal("cost-rate"),
+  kind: Schema.Literal("cost-rate").annotate({ description: "What kind of rule it is" }),
   ...common,
-  /** Dollars an hour; above this it fires. */
-  perHour: Dollars,
-  /** What is spent in this time is scaled to an hour. Default 1h. */
-  window: Schema.optionalKey(Span)
+  perHour: Dollars.annotate({ description: "Dollars an hour; above this it fires" }),
+  window: opt(Span, "What is spent in this time is scaled to an hour. Default 1h")
 })
 export type CostRate = typeof CostRate.Type
 
 /** A store of limits, circuits, budgets, caches or the ledger that does not answer: one alert for each store. */
 export const StoreLost = Schema.Struct({
-  kind: Schema.Literal("store-lost"),
+  kind: Schema.Literal("store-lost").annotate({ description: "What kind of rule it is" }),
   ...common,
-  /** Only this store, by its name. Default: all. */
-  store: Schema.optionalKey(Text)
+  store: opt(Text, "Only this store, by its name. Default: all")
 })
 export type StoreLost = typeof StoreLost.Type
 
 /** Records of a ledger or an audit log that were lost. */
 export const RecordsLost = Schema.Struct({
-  kind: Schema.Literal("records-lost"),
+  kind: Schema.Literal("records-lost").annotate({ description: "What kind of rule it is" }),
   ...common,
-  /** For how long it is told. Default 1h. */
-  window: Schema.optionalKey(Span)
+  window: opt(Span, "For how long it is told. Default 1h")
 })
 export type RecordsLost = typeof RecordsLost.Type
 

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { readFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
+import * as Alerting from "./config/build/Alerting.ts"
 import * as Load from "./config/Load.ts"
 import * as Reload from "./config/Reload.ts"
 import type { GatewayConfig } from "./config/Schema.ts"
@@ -72,9 +73,19 @@ const start = (config: GatewayConfig, options: Options, directory: string) =>
     }
   })
 
-const observed = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E, Scope.Scope> =>
+/** What listens to the events of all engines, from the start on. */
+const observed = <A, E>(
+  { metrics }: GatewayConfig,
+  effect: Effect.Effect<A, E, Scope.Scope>
+): Effect.Effect<A, E, Scope.Scope> =>
   Effect.flatMap(
-    Layer.build(Watch.layer.pipe(Layer.provideMerge(Summary.layer), Layer.provideMerge(Metrics.layer))),
+    Layer.build(
+      Alerting.layer.pipe(
+        Layer.provideMerge(Watch.layer),
+        Layer.provideMerge(Summary.layer),
+        Layer.provideMerge(Metrics.layerWith({ classic: metrics?.classic ?? false }))
+      )
+    ),
     (context) => Effect.provide(effect, context)
   )
 
@@ -84,8 +95,11 @@ const observed = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect
  * Fails with a `ConfigurationError` whose issues name the fields, or with a `ServeError`.
  */
 export const make = (config: unknown, options: Options = {}): Effect.Effect<Gateway, StartError, Scope.Scope> =>
-  observed(
-    Effect.flatMap(Load.decode(config), (decoded) => Effect.map(start(decoded, options, "."), ({ gateway }) => gateway))
+  Effect.flatMap(Load.decode(config), (decoded) =>
+    observed(
+      decoded,
+      Effect.map(start(decoded, options, "."), ({ gateway }) => gateway)
+    )
   )
 
 /** What happened to the file. */
@@ -103,27 +117,32 @@ export interface FileOptions extends Options {
  * refused and the old one stays.
  */
 export const fromFile = (file: string, options: FileOptions = {}): Effect.Effect<Gateway, StartError, Scope.Scope> =>
-  observed(
-    Effect.gen(function* () {
-      const config = yield* Load.loadFile(file)
-      const directory = dirname(resolve(file))
-      const { engines, gateway } = yield* start(config, options, directory)
-      const reload = Load.loadFile(file).pipe(
-        Effect.flatMap(engines.replace),
-        Effect.match({
-          onSuccess: (): ReloadEvent => ({ type: "reloaded", file }),
-          onFailure: ({ issues }): ReloadEvent => ({ type: "refused", file, issues })
-        }),
-        Effect.flatMap((event) => Effect.sync(() => options.onReload?.(event)))
-      )
-      const keysFile = config.auth?.keysFile
-      yield* Reload.onChange(keysFile === undefined ? [file] : [file, resolve(directory, keysFile)], reload)
-      return gateway
-    })
+  Effect.flatMap(Load.loadFile(file), (config) =>
+    observed(
+      config,
+      Effect.gen(function* () {
+        const directory = dirname(resolve(file))
+        const { engines, gateway } = yield* start(config, options, directory)
+        const reload = Load.loadFile(file).pipe(
+          Effect.flatMap(engines.replace),
+          Effect.match({
+            onSuccess: (): ReloadEvent => ({ type: "reloaded", file }),
+            onFailure: ({ issues }): ReloadEvent => ({ type: "refused", file, issues })
+          }),
+          Effect.flatMap((event) => Effect.sync(() => options.onReload?.(event)))
+        )
+        const keysFile = config.auth?.keysFile
+        yield* Reload.onChange(keysFile === undefined ? [file] : [file, resolve(directory, keysFile)], reload)
+        return gateway
+      })
+    )
   )
 
 /** Starts a gateway from the `LLM_*` variables. */
 export const fromEnvironment = (options: Options = {}): Effect.Effect<Gateway, StartError, Scope.Scope> =>
-  observed(
-    Effect.flatMap(Load.loadEnvironment, (config) => Effect.map(start(config, options, "."), ({ gateway }) => gateway))
+  Effect.flatMap(Load.loadEnvironment, (config) =>
+    observed(
+      config,
+      Effect.map(start(config, options, "."), ({ gateway }) => gateway)
+    )
   )

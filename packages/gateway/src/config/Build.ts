@@ -19,6 +19,7 @@ import {
   SemanticCache,
   TokenQuota
 } from "@breakwater/core"
+import type { Alerts } from "@breakwater/alerts"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,6 +28,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Authenticator from "../auth/Authenticator.ts"
+import * as Alerting from "./build/Alerting.ts"
 import { at } from "./build/Failure.ts"
 import { type Kept, keyOf, make as makeKept } from "./build/Kept.ts"
 import * as Money from "./build/Money.ts"
@@ -69,6 +71,7 @@ export interface Engine {
   readonly accounts: Effect.Effect<ReadonlyArray<Budget.Snapshot>, LLMError.StoreError>
   readonly ledger: Ledger.LedgerService | undefined
   readonly tiers: Tiers.Tiers
+  readonly alerts: Alerts.AlertsService | undefined
   /** One question to each store that is somewhere else. */
   readonly stores: ReadonlyMap<string, Effect.Effect<void, unknown>>
   /** Makes hashes of prompts for events, where they are wanted. */
@@ -179,6 +182,7 @@ export const build = (
     const stores = yield* at("stores")(Stores.make(config, kept))
     const parts = yield* partsOf(config, registry, stores, kept)
     const tiers = yield* Tiers.make(config, stores, kept)
+    const alerts = yield* Alerting.make(config, client, kept)
     const maker = makerOf(kept, stores.redis, keyOf("on", config.stores ?? {}))
     const defaults = yield* maker.make(config.defaults ?? {}, undefined, "defaults", "default")
     // Calls always name their target, so that the one of the Layer is never asked.
@@ -196,14 +200,15 @@ export const build = (
       const target = write(asked)
       return target === undefined ? undefined : { llm, targets: [target] }
     }
-    return {
+    const breakers = distinct(policies, ({ breaker }) => breaker)
+    const engine: Engine = {
       config,
       resolve,
       native: (targets) =>
         targets.every((target) => config.providers[target.slice(0, target.indexOf("/"))]?.type === "anthropic"),
       models: modelsOf(config),
       routes,
-      breakers: distinct(policies, ({ breaker }) => breaker),
+      breakers,
       quotas: distinct(policies, ({ quota }) => quota),
       bulkheads: distinct(policies, ({ bulkhead }) => bulkhead),
       cache: parts.cache,
@@ -212,9 +217,13 @@ export const build = (
       accounts: yield* Effect.cachedWithTTL(parts.money.accounts, "1 second"),
       ledger: config.ledger === undefined ? undefined : parts.money.ledger,
       tiers,
+      alerts,
       stores: stores.pings,
       promptHash: yield* promptHashOf(config),
       auth: yield* Authenticator.make(config.auth),
       http: Context.get(client, HttpClient.HttpClient)
     }
+    // Last of all: a configuration that cannot be built changes nothing.
+    yield* Alerting.enter(alerts, breakers)
+    return engine
   })

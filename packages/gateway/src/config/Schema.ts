@@ -8,6 +8,7 @@ import { Catalog } from "@breakwater/providers"
 import * as Schema from "effect/Schema"
 import { defaults } from "./Defaults.ts"
 import { Auth, Tier } from "./schema/Access.ts"
+import { Alerts } from "./schema/Alerts.ts"
 import { Dollars, Duration, flag, Name, opt, Secret, Text, whole } from "./schema/Basics.ts"
 import { BudgetLimit, BudgetPolicy, Ledger, Prices } from "./schema/Money.ts"
 import { Cache, Policy, Route, SemanticCache } from "./schema/Policies.ts"
@@ -91,6 +92,7 @@ export const GatewayConfig = Schema.Struct({
   defaultTier: opt(Text, "Of keys that name none; without it the first"),
   ready: opt(Ready, "What `/ready` looks at beside providers and stores"),
   log: opt(Log, "What is written of requests"),
+  alerts: opt(Alerts, "What is watched, and who is told"),
   cors: opt(Schema.Struct({ origins: Schema.Array(Text) }), "Pages that may ask; `*` for all"),
   tls: opt(Schema.Struct({ cert: Text, key: Text }), "Files, in PEM; without it plain HTTP"),
   limits: opt(Limits, "Of the server itself"),

@@ -12,7 +12,7 @@ import { version } from "../internal/Version.ts"
 import { providersOf, storesOf } from "./Health.ts"
 import { accountsOf, breakersOf, bulkheadsOf, jsonOf, quotasOf, routesOf } from "./Standing.ts"
 
-const secretNames = new Set(["apiKey", "secret", "hash", "redis", "postgres"])
+const secretNames = new Set(["apiKey", "secret", "hash", "redis", "postgres", "url"])
 
 /** A copy without secrets: names of variables stay, values go. */
 export const masked = (value: unknown, name = ""): unknown => {

@@ -128,7 +128,17 @@ const refused: ReadonlyArray<readonly [more: Node, path: string]> = [
   [{ ready: { ask: "nobody/m" }, providers: { p: provider, q: provider } }, "ready.ask"],
   [{ ready: { budget: "none" } }, "ready.budget"],
   [{ log: { promptHash: { secret: { env: "SURELY_NOT_SET" } } } }, "log.promptHash.secret.env"],
-  [{ auth: { keys: [{ id: "a", hash: "0".repeat(64), priority: "high" }] } }, "auth.keys[0].priority"]
+  [{ auth: { keys: [{ id: "a", hash: "0".repeat(64), priority: "high" }] } }, "auth.keys[0].priority"],
+  [{ alerts: { every: "soon" } }, "alerts.every"],
+  [{ alerts: { rules: [{ kind: "circuit-open", name: "a", for: "40d" }] } }, "alerts.rules[0].for"],
+  [{ alerts: { webhooks: [{ url: "https://user:pass@x" }] } }, "alerts.webhooks[0].url"],
+  [{ alerts: { webhooks: [{ url: "http://elsewhere.example/hook" }] } }, "alerts.webhooks[0].url"],
+  [{ alerts: { webhooks: [{ url: { env: "SURELY_NOT_SET" } }] } }, "alerts.webhooks[0].url.env"],
+  [
+    { alerts: { webhooks: [{ url: "https://x", key: { id: "a", secret: "short" } }] } },
+    "alerts.webhooks[0].key.secret"
+  ],
+  [{ alerts: { holdOpen: { rules: [] } } }, "alerts.holdOpen.rules"]
 ]
 
 describe("a wrong field", () => {

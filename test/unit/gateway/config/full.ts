@@ -141,6 +141,43 @@ export const full = {
   defaultTier: "free",
   ready: { ask: "r", every: "1m", timeout: "5s", budget: "0.01" },
   log: { requests: true, promptHash: { secret: "s" } },
+  alerts: {
+    rules: [
+      {
+        kind: "slo",
+        name: "availability",
+        severity: "page",
+        for: "1m",
+        resolveAfter: "2m",
+        runbook: "Look at the dashboard",
+        over: "attempts",
+        target: "p/*",
+        objective: 0.99,
+        signal: "latency",
+        withinMs: 10_000,
+        windows: [{ long: "1h", short: "5m", burnRate: 14.4, severity: "page" }],
+        minimumCalls: 10
+      },
+      { kind: "error-ratio", name: "errors", ratio: 0.5, window: "5m", perTarget: true, errors: ["ServerError"] },
+      { kind: "latency", name: "slow", boundMs: 1_000, quantile: 0.9, measure: "first-token" },
+      { kind: "circuit-open", name: "open", key: "p/m", forced: true },
+      { kind: "budget", name: "budget", share: 0.8, budget: "n" },
+      { kind: "cost-rate", name: "cost", perHour: "10" },
+      { kind: "store-lost", name: "store", store: "redis" },
+      { kind: "records-lost", name: "lost" }
+    ],
+    every: "5s",
+    remindEvery: "1h",
+    webhooks: [
+      {
+        url: "http://127.0.0.1:9/hook",
+        format: "json",
+        key: { id: "first", secret: "sixteen characters" },
+        allowHttp: true
+      }
+    ],
+    holdOpen: { rules: ["errors"], for: "5m", perHour: 2 }
+  },
   cors: { origins: ["https://a.example"] },
   limits: {
     bodyBytes: 10_000,
@@ -167,5 +204,7 @@ export const elsewhere = [
   "auth.keysFile",
   "auth.jwt.jwksUrl",
   "auth.jwt.secret.env",
-  "log.promptHash.secret.env"
+  "log.promptHash.secret.env",
+  "alerts.webhooks[].url.env",
+  "alerts.webhooks[].key.secret.env"
 ]
