@@ -279,13 +279,66 @@ export interface UsageRow {
   readonly unpriced?: number
 }
 
+export interface AuditEntry {
+  readonly seq: number
+  readonly at: number
+  readonly action: string
+  readonly actor?: { readonly tenant?: string; readonly user?: string; readonly key?: string }
+  readonly requestId?: string
+  readonly targets?: ReadonlyArray<string>
+  readonly outcome?: string
+  readonly error?: string
+  readonly tokens?: { readonly input: number; readonly output: number }
+  readonly costNanos?: string
+  readonly flags?: ReadonlyArray<string>
+  readonly details?: unknown
+}
+
 export interface AuditReport {
-  readonly entries: ReadonlyArray<Readonly<Record<string, unknown>>>
+  readonly entries: ReadonlyArray<AuditEntry>
   readonly verified: boolean
 }
 
+export interface Alert {
+  readonly id: string
+  readonly rule: string
+  readonly key: string
+  readonly severity: string
+  readonly since: number
+  readonly firingAt?: number
+  readonly summary: string
+  readonly runbook?: string
+  readonly silenced?: boolean
+}
+
+export interface RuleState {
+  readonly name: string
+  readonly kind: string
+  readonly state: string
+  readonly rule: Readonly<Record<string, unknown>>
+}
+
+export interface Incident {
+  readonly id: string
+  readonly status: "open" | "closed"
+  readonly openedAt: number
+  readonly closedAt?: number
+  readonly durationMs: number
+  readonly alerts: ReadonlyArray<Alert>
+  readonly causes: ReadonlyArray<{ readonly sentence: string; readonly evidence: ReadonlyArray<string> }>
+  readonly requests: { readonly success: number; readonly failure: number; readonly interrupted: number }
+  readonly targets: ReadonlyArray<{
+    readonly target: string
+    readonly failureRatioBefore: number
+    readonly failureRatio: number
+    readonly errors: Readonly<Record<string, number>>
+  }>
+  readonly costNanos: string
+  readonly timeline: ReadonlyArray<{ readonly at: number; readonly what: string }>
+}
+
 export interface AlertReport {
-  readonly rules: ReadonlyArray<Readonly<Record<string, unknown>>>
-  readonly firing: ReadonlyArray<Readonly<Record<string, unknown>>>
-  readonly incidents: ReadonlyArray<Readonly<Record<string, unknown>>>
+  readonly rules: ReadonlyArray<RuleState>
+  readonly firing: ReadonlyArray<Alert>
+  readonly incidents: ReadonlyArray<Incident>
 }

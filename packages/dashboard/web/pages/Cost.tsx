@@ -130,9 +130,7 @@ const [days, setDays] = createSignal<(typeof spans)[number]["id"]>("7")
 const rowName = (row: UsageRow, dimension: Dimension): string => {
   if (row.startAt !== undefined) return dayTime(row.startAt)
   const named = row[dimension]
-  if (typeof named !== "string" || named === "") return "(none)"
-  const provider = row["provider"]
-  return dimension === "model" && typeof provider === "string" ? `${provider}/${named}` : named
+  return typeof named === "string" && named !== "" ? named : "(none)"
 }
 
 const Usage = (): JSX.Element => {
@@ -140,10 +138,7 @@ const Usage = (): JSX.Element => {
   const from = createMemo(() =>
     new Date(Math.floor(now() / 60_000) * 60_000 - Number(days()) * 86_400_000).toISOString()
   )
-  const loaded = ask<UsageReport>(
-    () => `usage?by=${by() === "model" ? "provider,model" : by()}&from=${encodeURIComponent(from())}`,
-    60_000
-  )
+  const loaded = ask<UsageReport>(() => `usage?by=${by()}&from=${encodeURIComponent(from())}`, 60_000)
   const rowsOf = (report: UsageReport) => report.groups.slice(0, 200)
   const most = (rows: ReadonlyArray<UsageRow>) => Math.max(1e-12, ...rows.map((row) => dollarsOf(row.costNanos) ?? 0))
   return (
