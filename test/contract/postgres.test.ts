@@ -154,7 +154,7 @@ if (typeof server === "string") {
           })
           expect(one.spent + other.spent).toBeLessThanOrEqual(1_000_000n)
         }).pipe(Effect.scoped),
-      180_000
+      400_000
     )
 
     it.live(

@@ -56,7 +56,7 @@ const budget = Budget.layer({
     { scope: "global", period: "lifetime", limit: "0.001" },
     { scope: "user", period: { rolling: "1 day" }, limit: "0.01" }
   ],
-  storeTimeout: "2 minutes"
+  storeTimeout: "10 minutes"
 }).pipe(Layer.provide([stores, Pricing.layer({ "p/a": { input: 0, output: 1 } })]))
 
 const { admitted, refused, spent } = await Effect.runPromise(Effect.provide(program, budget))
