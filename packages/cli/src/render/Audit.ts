@@ -82,7 +82,10 @@ export const entryLine = (entry: Audit.AuditEntry, style: Style): string => {
 }
 
 /** An entry as JSON has it: amounts as texts. */
-export const entryJson = ({ costNanos, ...rest }: Audit.AuditEntry) => ({
+export const entryJson = ({
+  costNanos,
+  ...rest
+}: Audit.AuditEntry): Omit<Audit.AuditEntry, "costNanos"> & { readonly costNanos?: string } => ({
   ...rest,
   ...(costNanos === undefined ? {} : { costNanos: String(costNanos) })
 })
