@@ -3,7 +3,7 @@ import { ApiKeys } from "@breakwater/gateway"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { request } from "node:http"
 import { gunzipSync, brotliDecompressSync } from "node:zlib"
-import type { PolicyEvent, RecentRequest, Snapshot } from "../../../packages/dashboard/web/api/types.ts"
+import type { Budget, PolicyEvent, RecentRequest, Snapshot } from "../../../packages/dashboard/web/api/types.ts"
 import { buildPage, type House, openHouse } from "./support.ts"
 
 interface Raw {
@@ -273,6 +273,19 @@ describe("the stream of events", () => {
 interface Requests {
   readonly requests: ReadonlyArray<RecentRequest>
 }
+
+describe("the accounts of budgets", () => {
+  it("are there whenever one looks", async () => {
+    const own = await openHouse({ prices: {}, budgets: [{ scope: "global", period: "day", limit: "1.00" }] })
+    for (let look = 0; look < 3; look++) {
+      const { budgets } = await own.json<{ readonly budgets: ReadonlyArray<Budget> }>("/admin/budgets")
+      assert.strictEqual(budgets.length, 1, `look ${look}`)
+      // They are looked up once a second at most.
+      await new Promise((resolve) => setTimeout(resolve, 600))
+    }
+    await own.stop()
+  })
+})
 
 describe("the last requests", () => {
   it("are told newest first, each with its attempts and what happened", async () => {

@@ -111,7 +111,8 @@ type Services = ReadonlyMap<string | undefined, Budget.BudgetService>
 
 const accountsOf = (services: Services): Money["accounts"] =>
   Effect.map(
-    Effect.forEach(services.values(), (budget) => budget.accounts()),
+    // Not the iterator itself: it would be at its end when it is looked at for the second time.
+    Effect.forEach([...services.values()], (budget) => budget.accounts()),
     (all) => {
       const known = new Map<string, Budget.Snapshot>()
       for (const each of all.flat()) {
