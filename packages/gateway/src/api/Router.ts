@@ -88,8 +88,14 @@ const asCaller = (
   const { promptHash } = exchange.engine
   const called = Effect.provideService(handler(exchange), CurrentCaller, caller)
   const run = promptHash === undefined ? called : Effect.provideService(called, Event.PromptHash, promptHash)
-  if (meter === undefined) return run
-  return run.pipe(Effect.provideService(CurrentMeter, meter), Events.listen(meter.note), Effect.ensuring(meter.settle))
+  const { audit } = exchange.engine
+  const heard = audit === undefined ? run : Events.listen(audit.listen)(run)
+  if (meter === undefined) return heard
+  return heard.pipe(
+    Effect.provideService(CurrentMeter, meter),
+    Events.listen(meter.note),
+    Effect.ensuring(meter.settle)
+  )
 }
 
 const loopback = /^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|::ffff:127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/

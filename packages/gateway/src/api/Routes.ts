@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type { Scope } from "../config/Schema.ts"
 import * as Admin from "../handlers/Admin.ts"
+import { audit } from "../handlers/AuditLog.ts"
 import { alerts } from "../handlers/Alerts.ts"
 import type { HandlerError } from "../handlers/Answering.ts"
 import { chatCompletions } from "../handlers/ChatCompletions.ts"
@@ -89,6 +90,7 @@ export const routesOf = (server: Surroundings): ReadonlyArray<Route> => {
     guarded("GET", "/admin/limits", "admin", "What is left of windows, quotas and slots", limits),
     guarded("GET", "/admin/usage", "admin", "What the ledger says was used and spent", usage),
     guarded("GET", "/admin/alerts", "admin", "What fires, and the last incidents", alerts),
+    guarded("GET", "/admin/audit", "admin", "The audit log, newest first", audit),
     guarded("GET", "/admin/config", "admin", "The configuration in force, without secrets", Admin.config),
     guarded("GET", "/admin/breakers", "admin", "The circuit breakers", Admin.breakers),
     guarded("POST", "/admin/breakers", "admin", "Resets or holds a circuit breaker", Admin.changeBreaker),

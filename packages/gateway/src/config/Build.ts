@@ -1,4 +1,5 @@
 /** From a configuration to what answers: providers, one service a set of policies, and the names they go by. */
+import type { Audit } from "@breakwater/audit"
 import {
   type Budget,
   Budget as BudgetPolicy,
@@ -31,6 +32,7 @@ import * as Authenticator from "../auth/Authenticator.ts"
 import * as Alerting from "./build/Alerting.ts"
 import { at } from "./build/Failure.ts"
 import { type Kept, keyOf, make as makeKept } from "./build/Kept.ts"
+import * as Auditing from "./build/Auditing.ts"
 import * as Money from "./build/Money.ts"
 import { canonical, modelsOf, targetOf } from "./build/Names.ts"
 import { type Maker, makerOf, optionsOf, type Stateful } from "./build/Policies.ts"
@@ -70,6 +72,7 @@ export interface Engine {
   /** The accounts of all limits in force. Looked up at most once a second, however many look. */
   readonly accounts: Effect.Effect<ReadonlyArray<Budget.Snapshot>, LLMError.StoreError>
   readonly ledger: Ledger.LedgerService | undefined
+  readonly audit: Audit.AuditService | undefined
   readonly tiers: Tiers.Tiers
   readonly alerts: Alerts.AlertsService | undefined
   /** One question to each store that is somewhere else. */
@@ -84,6 +87,9 @@ interface Parts {
   readonly cache: ResponseCache.ResponseCacheService
   readonly semanticCache: SemanticCache.SemanticCacheService | undefined
   readonly money: Money.Money
+  readonly audit: Audit.AuditService | undefined
+  /** What every set of policies has besides its own. */
+  readonly options: Pick<Pipeline.PipelineOptions, "admissions">
   /** Every service of the pipeline; those of a set of policies are put over it. */
   readonly base: Context.Context<Pipeline.PipelineServices>
 }
@@ -112,13 +118,15 @@ const partsOf = (config: GatewayConfig, registry: LLMProvider.Registry, stores: 
     // It is no requirement of the pipeline, which looks whether it is there.
     const base: Parts["base"] =
       semanticCache === undefined ? all : Context.add(all, SemanticCache.SemanticCache, semanticCache)
-    return { cache, semanticCache, money, base }
+    const audit = yield* Auditing.make(config, kept)
+    const options = audit !== undefined && config.audit?.required === true ? { admissions: [audit.admit] } : {}
+    return { cache, semanticCache, money, base, audit, options }
   })
 
-const serviceOf = ({ base }: Parts, options: Pipeline.PipelineOptions, policies: Stateful) =>
+const serviceOf = ({ base, options: more }: Parts, options: Pipeline.PipelineOptions, policies: Stateful) =>
   Effect.map(
     Effect.provide(
-      Pipeline.make(options),
+      Pipeline.make({ ...options, ...more }),
       base.pipe(
         Context.add(CircuitBreaker.CircuitBreaker, policies.breaker),
         Context.add(TokenQuota.TokenQuota, policies.quota),
@@ -160,10 +168,10 @@ const distinct = <A>(policies: ReadonlyMap<string, Stateful>, of: (each: Statefu
   return out
 }
 
-const promptHashOf = ({ log }: GatewayConfig) =>
+const promptHashOf = ({ audit, log }: GatewayConfig) =>
   Effect.gen(function* () {
-    const given = log?.promptHash
-    if (given === undefined || given === false) return undefined
+    const given = log?.promptHash ?? audit !== undefined
+    if (given === false) return undefined
     const key = given === true ? "" : Redacted.value(yield* secretOf(given.secret, "log.promptHash.secret"))
     return Context.get(yield* Layer.build(Events.layerPromptHash({ key })), Event.PromptHash)
   })
@@ -215,6 +223,7 @@ export const build = (
       semanticCache: parts.semanticCache,
       budget: parts.money.budget,
       accounts: yield* Effect.cachedWithTTL(parts.money.accounts, "1 second"),
+      audit: parts.audit,
       ledger: config.ledger === undefined ? undefined : parts.money.ledger,
       tiers,
       alerts,

@@ -139,9 +139,13 @@ const loadKeys = (file: string): Effect.Effect<ReadonlyArray<StoredKey>, Configu
 
 /** Files that are named relative to the configuration. */
 const withFiles = (config: GatewayConfig, directory: string): GatewayConfig => {
-  const { ledger } = config
-  if (ledger === undefined || !("file" in ledger) || ledger.file === ":memory:") return config
-  return { ...config, ledger: { file: resolve(directory, ledger.file) } }
+  const { audit, ledger } = config
+  const isFile = ledger !== undefined && "file" in ledger && ledger.file !== ":memory:"
+  return {
+    ...config,
+    ...(isFile ? { ledger: { file: resolve(directory, ledger.file) } } : {}),
+    ...(audit === undefined ? {} : { audit: { ...audit, file: resolve(directory, audit.file) } })
+  }
 }
 
 const withKeys = (config: GatewayConfig, directory: string): Effect.Effect<GatewayConfig, ConfigurationError> => {

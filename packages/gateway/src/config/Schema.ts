@@ -72,6 +72,12 @@ const Log = Schema.Struct({
   )
 })
 
+const Audit = Schema.Struct({
+  file: Text.annotate({ description: "A file that only this gateway writes, relative to this one" }),
+  keys: Secret.annotate({ description: "`id:key,id:key` with 32 bytes each in base64; the last one seals" }),
+  required: opt(flag, "Nothing is sent to a provider that could not be recorded", false)
+})
+
 /** The configuration as it is written. */
 export const GatewayConfig = Schema.Struct({
   $schema: Schema.optionalKey(Schema.String),
@@ -86,11 +92,16 @@ export const GatewayConfig = Schema.Struct({
   budgets: opt(Schema.Array(BudgetLimit).check(Schema.isMinLength(1)), "What may be spent"),
   budgetPolicy: opt(BudgetPolicy, "How budgets deal with what is not known"),
   ledger: opt(Ledger, "Every attempt is written down, for `/admin/usage` and `breakwater report`"),
+  audit: opt(Audit, "A log of who did what, sealed and chained, for `/admin/audit` and `breakwater audit verify`"),
   stores: opt(Stores, "What several gateways share"),
   auth: opt(Auth, "Who may ask; without it everybody"),
   tiers: opt(Schema.Record(Name, Tier), "Limits of each key of a tier"),
   defaultTier: opt(Text, "Of keys that name none; without it the first"),
   ready: opt(Ready, "What `/ready` looks at beside providers and stores"),
+  metrics: opt(
+    Schema.Struct({ classic: opt(flag, "The `llm_…` metrics, too, that many dashboards expect", false) }),
+    "What `/metrics` shows, from the start on"
+  ),
   log: opt(Log, "What is written of requests"),
   alerts: opt(Alerts, "What is watched, and who is told"),
   cors: opt(Schema.Struct({ origins: Schema.Array(Text) }), "Pages that may ask; `*` for all"),

@@ -14,6 +14,10 @@ import { accountsOf, breakersOf, bulkheadsOf, jsonOf, quotasOf, routesOf } from 
 
 const secretNames = new Set(["apiKey", "secret", "hash", "redis", "postgres", "url"])
 
+/** `keys` are a text where they are keys themselves, and a list where they are hashes. */
+const isSecret = (name: string, value: unknown): boolean =>
+  secretNames.has(name) || (name === "keys" && !Array.isArray(value))
+
 /** A copy without secrets: names of variables stay, values go. */
 export const masked = (value: unknown, name = ""): unknown => {
   if (Array.isArray(value)) return value.map((each) => masked(each, name))
@@ -21,7 +25,7 @@ export const masked = (value: unknown, name = ""): unknown => {
     return Object.fromEntries(
       Object.entries(value).map(([key, each]) => [
         key,
-        masked(each, secretNames.has(key) ? key : secretNames.has(name) && key === "env" ? "" : name)
+        masked(each, isSecret(key, each) ? "secret" : secretNames.has(name) && key === "env" ? "" : name)
       ])
     )
   }
@@ -132,6 +136,18 @@ const apply = (
   }
 }
 
+/** What is done by hand goes into the audit log, where there is one. */
+const recorded = (
+  { engine, principal, requestId }: Exchange,
+  action: string,
+  targets: ReadonlyArray<string>,
+  details: string
+): Effect.Effect<void> => {
+  const { id, tenant, user } = principal!
+  const actor = { tenant, key: id, ...(user === undefined ? {} : { user }) }
+  return engine.audit?.offer({ action, actor, targets, requestId, outcome: "success", details }) ?? Effect.void
+}
+
 /** `POST /admin/breakers` with `{ "key": "provider/model", "action": "reset", "route": "default" }`. */
 export const changeBreaker = (exchange: Exchange): Effect.Effect<void, Problem> =>
   Effect.flatMap(readJson(exchange), (body) => {
@@ -145,7 +161,12 @@ export const changeBreaker = (exchange: Exchange): Effect.Effect<void, Problem> 
     if (breaker === undefined)
       return Effect.fail(problem("not-found", "There is no route with a breaker of that name."))
     return Effect.flatMap(
-      Effect.andThen(apply(breaker, asked.action, asked.key), breaker.snapshot(asked.key)),
+      Effect.andThen(
+        Effect.tap(apply(breaker, asked.action, asked.key), () =>
+          recorded(exchange, "circuit-changed-by-hand", [asked.key], asked.action)
+        ),
+        breaker.snapshot(asked.key)
+      ),
       (after) => exchange.json(200, after)
     )
   })

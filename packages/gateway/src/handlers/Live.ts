@@ -61,8 +61,10 @@ const follow = (exchange: Exchange, reader: Reader, options: LiveOptions): Effec
 /** The stream. It ends when the configuration changes, and the reader comes again. */
 export const events =
   (options: LiveOptions) =>
-  (exchange: Exchange): Effect.Effect<void, Problem | ClientGone> =>
-    Effect.acquireUseRelease(
+  (exchange: Exchange): Effect.Effect<void, Problem | ClientGone> => {
+    // Who asks for the headers alone would wait for the end of a stream that has none.
+    if (exchange.req.method === "HEAD") return exchange.send(200, "", "text/event-stream; charset=utf-8")
+    return Effect.acquireUseRelease(
       Effect.suspend(() => {
         const reader = options.hub.join()
         return reader === undefined ? Effect.fail(tooMany) : Effect.succeed(reader)
@@ -78,3 +80,4 @@ export const events =
         }),
       (reader) => Effect.sync(() => options.hub.leave(reader))
     )
+  }

@@ -1,5 +1,10 @@
 /** A configuration in which every field is set. */
 import { ApiKeys } from "@breakwater/gateway"
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const auditFile = join(mkdtempSync(join(tmpdir(), "breakwater-full-")), "audit.log")
 
 export const provider = {
   type: "openai-compatible" as const,
@@ -108,6 +113,7 @@ export const full = {
   ],
   budgetPolicy: { unpriced: "allow", assumedOutputTokens: 1_000, inputMargin: 1.5, onStoreError: "local" },
   ledger: { file: ":memory:" },
+  audit: { file: auditFile, keys: `k1:${Buffer.alloc(32, 1).toString("base64")}`, required: true },
   auth: {
     keys: [
       {
@@ -140,6 +146,7 @@ export const full = {
   },
   defaultTier: "free",
   ready: { ask: "r", every: "1m", timeout: "5s", budget: "0.01" },
+  metrics: { classic: true },
   log: { requests: true, promptHash: { secret: "s" } },
   alerts: {
     rules: [
@@ -204,6 +211,7 @@ export const elsewhere = [
   "auth.keysFile",
   "auth.jwt.jwksUrl",
   "auth.jwt.secret.env",
+  "audit.keys.env",
   "log.promptHash.secret.env",
   "alerts.webhooks[].url.env",
   "alerts.webhooks[].key.secret.env"

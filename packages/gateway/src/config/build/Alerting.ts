@@ -22,7 +22,7 @@ export interface Post {
 }
 
 /** The place of the alerts; a gateway that is put together without {@link layer} has one that hears nothing. */
-export const Place = Context.Reference<Post>("@breakwater/gateway/Alerts", {
+const Place = Context.Reference<Post>("@breakwater/gateway/Alerts", {
   defaultValue: () => ({ alerts: undefined, breakers: new Map() })
 })
 

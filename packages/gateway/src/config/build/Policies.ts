@@ -85,7 +85,11 @@ const breakerOf = (options: CircuitBreaker.Options, redis: Redis, name: string) 
 /** Limits of a route are its own: what other routes take of the same target is not counted there. */
 const quotaOf = (given: Exclude<Policy["quota"], false>, redis: Redis, name: string) => {
   const { onStoreError, ramp = true, ...limits } = given ?? {}
-  const options = { ...limits, ...(ramp ? {} : { ramp: false as const }), maxWait: duration(limits.maxWait ?? defaults.quotaWait) }
+  const options = {
+    ...limits,
+    ...(ramp ? {} : { ramp: false as const }),
+    maxWait: duration(limits.maxWait ?? defaults.quotaWait)
+  }
   if (redis === undefined) return TokenQuota.make(options)
   const shared = TokenQuota.makeShared({
     ...options,
