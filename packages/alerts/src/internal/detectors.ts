@@ -46,7 +46,7 @@ export interface Detector {
 }
 
 /** Keys of one rule at most; more are not told apart. */
-export const maxKeys = 100
+const maxKeys = 100
 
 const ofEverything = "(others)"
 

@@ -12,9 +12,9 @@ export const maxEntities = 1_000
 /** Bytes of the body; a little less than the server's million. */
 export const maxBytes = 900_000
 
-export const maxKeyLength = 250
-export const maxParamLength = 6_000
-export const maxTagLength = 5_000
+const maxKeyLength = 250
+const maxParamLength = 6_000
+const maxTagLength = 5_000
 
 /** A key that the server takes: letters, digits, and `_ - . / :` and spaces; anything else becomes `_`. */
 export const keyOf = (name: string): string => {
