@@ -74,7 +74,7 @@ export const open = (
       if (content !== undefined) inputAttributes(span, call.request, content)
       const output = content === undefined ? undefined : new Output(content)
       return {
-        within: Effect.provideService(Tracer.ParentSpan, span),
+        within: inside(span),
         firstToken: (afterMs) => span.attribute("gen_ai.response.time_to_first_chunk", afterMs / 1000),
         parts: streamed ? output?.add : undefined,
         end: (outcome, answer) => {
@@ -150,6 +150,24 @@ const requestAttributes = (span: Tracer.Span, request: ProviderRequest | Provide
   set("gen_ai.request.presence_penalty", request.presencePenalty)
   set("gen_ai.request.frequency_penalty", request.frequencyPenalty)
   if (request.responseFormat !== undefined) set("gen_ai.output.type", request.responseFormat.type)
+}
+
+/**
+ * Runs effects below a span. A stream is pulled thousands of times in the same context: the one with the span is made
+ * once for it, and not at every pull.
+ */
+const inside = (span: Tracer.Span): AttemptObserver["within"] => {
+  let outer: Context.Context<never> | undefined
+  let inner: Context.Context<never> | undefined
+  const add = (context: Context.Context<never>): Context.Context<never> => {
+    if (context !== outer || inner === undefined) {
+      outer = context
+      inner = Context.add(context, Tracer.ParentSpan, span) as Context.Context<never>
+    }
+    return inner
+  }
+  return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.updateContext(effect, add as unknown as (context: Context.Context<R>) => Context.Context<R>)
 }
 
 const inputAttributes = (

@@ -22,14 +22,18 @@ export interface Definition {
   readonly boundaries?: ReadonlyArray<number>
 }
 
-const metricOf = ({ boundaries, description, kind, name }: Definition): Metric.Metric<number, unknown> => {
+/** One series. It has its attributes from the start: `Metric.withAttributes` would put them together at every update. */
+const seriesOf = (
+  { boundaries = [], description, kind, name }: Definition,
+  attributes: Readonly<Record<string, string>>
+): Metric.Metric<number, unknown> => {
   switch (kind) {
     case "counter":
-      return Metric.counter(name, { description, incremental: true })
+      return Metric.counter(name, { description, attributes, incremental: true })
     case "gauge":
-      return Metric.gauge(name, { description })
+      return Metric.gauge(name, { description, attributes })
     case "histogram":
-      return Metric.histogram(name, { description, boundaries: boundaries ?? [] })
+      return Metric.histogram(name, { description, attributes, boundaries })
   }
 }
 
@@ -38,13 +42,11 @@ const bounded = (value: string): string => (value.length > maxValue ? value.slic
 /** The series of one family. Values of labels are given in the order in which they are declared. */
 export class Family {
   private readonly definition: Definition
-  private readonly base: Metric.Metric<number, unknown>
   private readonly context: Context.Context<never>
   private readonly series = new Map<string, Metric.Metric<number, unknown>>()
 
   constructor(definition: Definition, context: Context.Context<never>) {
     this.definition = definition
-    this.base = metricOf(definition)
     this.context = context
   }
 
@@ -68,7 +70,7 @@ export class Family {
       if (values[index] !== "") attributes[label] = values[index]!
     })
     if (unit !== undefined) attributes["unit"] = unit
-    const metric = Metric.withAttributes(this.base, attributes)
+    const metric = seriesOf(this.definition, attributes)
     this.series.set(key, metric)
     return metric
   }
