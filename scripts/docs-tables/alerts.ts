@@ -34,9 +34,10 @@ const kinds = (): ReadonlyArray<Kind> => {
     const text = texts.get(kind)
     if (text === undefined) throw new Error(`the kind of rule ${kind} has no description`)
     const { properties, required = [] } = Schema.toJsonSchemaDocument(member).schema as unknown as Described
-    const fields = Object.entries(properties).flatMap(([name, { description = "" }]) =>
-      name === "kind" ? [] : [[name, `${description}.`, !required.includes(name)] as const]
-    )
+    const fields = Object.entries(properties).flatMap(([name, { description }]) => {
+      if (description === undefined) throw new Error(`${name} of the rule ${kind} has no description`)
+      return name === "kind" ? [] : [[name, `${description}.`, !required.includes(name)] as const]
+    })
     return { kind, text, fields }
   })
 }

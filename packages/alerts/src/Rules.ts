@@ -24,13 +24,16 @@ export const millisOf = (text: string): number | undefined => {
 
 const maxMs = 31 * 86_400_000
 
+// Unions of one: what is said of them would be said of their check otherwise, and be lost to a JSON schema.
 const durationFrom = (minMs: number, allowed: string) =>
-  Schema.String.check(
-    Schema.makeFilter((text: string) => {
-      const millis = millisOf(text)
-      return (millis !== undefined && millis >= minMs && millis <= maxMs) || `it must be a duration ${allowed}`
-    })
-  )
+  Schema.Union([
+    Schema.String.check(
+      Schema.makeFilter((text: string) => {
+        const millis = millisOf(text)
+        return (millis !== undefined && millis >= minMs && millis <= maxMs) || `it must be a duration ${allowed}`
+      })
+    )
+  ])
 
 const Wait = durationFrom(0, "such as 30s or 5m, at most 31d")
 const Span = durationFrom(1_000, "such as 30s or 5m, from 1s to 31d")
@@ -38,12 +41,14 @@ const Name = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9][\w. -]{0,99}$/u)
 const Text = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(500))
 const Share = Schema.Finite.check(Schema.isBetween({ minimum: 0.000_001, maximum: 1 }))
 const Count = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000_000 }))
-const Dollars = Schema.String.check(
-  Schema.makeFilter((text: string) => {
-    const amount = Money.parse(text)
-    return (amount !== undefined && amount > 0n) || "it must be an amount of dollars above zero, such as 12.50"
-  })
-)
+const Dollars = Schema.Union([
+  Schema.String.check(
+    Schema.makeFilter((text: string) => {
+      const amount = Money.parse(text)
+      return (amount !== undefined && amount > 0n) || "it must be an amount of dollars above zero, such as 12.50"
+    })
+  )
+])
 
 /** How bad it is. `page`: somebody should look now; `ticket`: in working hours; `info`: good to know. */
 export const Severity = Schema.Literals(["page", "ticket", "info"])

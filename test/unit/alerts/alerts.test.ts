@@ -358,7 +358,7 @@ describe("remedies", () => {
 })
 
 describe("an outage, in virtual time", () => {
-  it.effect("fires, says which target it is, holds its circuit open, and is over when it is over", () =>
+  it.effect("fires, says which target it is, and is over when it is over", () =>
     Effect.gen(function* () {
       let down = false
       const scripted = (name: string, script: ScriptedProvider.Script) => ScriptedProvider.layer({ name, script })

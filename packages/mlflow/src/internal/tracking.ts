@@ -41,6 +41,7 @@ export class Tracking {
   private readonly settings: Settings
   private readonly clock: Clock.Clock
   private readonly turn = Semaphore.makeUnsafe(1)
+  private readonly asking = Semaphore.makeUnsafe(1)
   private readonly knownParams = new Set<string>()
   private experimentId: string | undefined
   private totals = new Totals()
@@ -101,15 +102,9 @@ export class Tracking {
     this.onWork()
   }
 
-  /** The experiment's id; asked for until it is known. */
+  /** The experiment's id; asked for until it is known, by one at a time: runs and spans want it at once. */
   readonly experiment: Effect.Effect<string, MLflowError> = Effect.suspend(() =>
-    this.experimentId !== undefined
-      ? Effect.succeed(this.experimentId)
-      : Effect.tap(this.client.experiment(this.settings.experiment), (id) =>
-          Effect.sync(() => {
-            this.experimentId = id
-          })
-        )
+    this.experimentId !== undefined ? Effect.succeed(this.experimentId) : this.asking.withPermits(1)(this.askExperiment)
   )
 
   /** Sends all that waits, and begins another run when the time of this one is over. Fails at the first failure. */
@@ -165,6 +160,16 @@ export class Tracking {
       )
     })
   })
+
+  private readonly askExperiment: Effect.Effect<string, MLflowError> = Effect.suspend(() =>
+    this.experimentId !== undefined
+      ? Effect.succeed(this.experimentId)
+      : Effect.tap(this.client.experiment(this.settings.experiment), (id) =>
+          Effect.sync(() => {
+            this.experimentId = id
+          })
+        )
+  )
 
   private get isOver(): boolean {
     return this.run !== undefined && this.begunMs !== undefined && this.wallMs() - this.begunMs >= this.settings.runMs

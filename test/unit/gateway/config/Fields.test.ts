@@ -7,6 +7,12 @@ import { elsewhere, full, provider } from "./full.ts"
 
 type Node = { readonly [key: string]: unknown }
 
+/** What stands under names of one's own. */
+const named = (node: Node): ReadonlyArray<Node> => [
+  ...(typeof node["additionalProperties"] === "object" ? [node["additionalProperties"] as Node] : []),
+  ...Object.values((node["patternProperties"] ?? {}) as Record<string, Node>)
+]
+
 /** The paths of all fields of a JSON schema; names of a record are `*`, elements of a list `[]`. */
 const fieldsOf = (node: Node, path: string): ReadonlyArray<string> => {
   const out: Array<string> = []
@@ -16,9 +22,7 @@ const fieldsOf = (node: Node, path: string): ReadonlyArray<string> => {
     const inner = fieldsOf(each, at(name))
     out.push(...(inner.length === 0 ? [at(name)] : inner))
   }
-  if (typeof node["additionalProperties"] === "object") {
-    out.push(...fieldsOf(node["additionalProperties"] as Node, at("*")))
-  }
+  for (const each of named(node)) out.push(...fieldsOf(each, at("*")))
   if (typeof node["items"] === "object") out.push(...fieldsOf(node["items"] as Node, `${path}[]`))
   return out
 }
@@ -34,10 +38,7 @@ const has = (value: unknown, steps: ReadonlyArray<string>): boolean => {
 
 const stepsOf = (path: string): ReadonlyArray<string> => path.replaceAll("[]", ".[]").split(".").filter(Boolean)
 
-const whole = GatewayConfig.jsonSchema() as { readonly properties: Node }
-/** Alerts have tests of their own. */
-const { alerts: _alerts, ...properties } = whole.properties
-const schema: Node = { ...whole, properties }
+const schema = GatewayConfig.jsonSchema() as Node
 
 describe("the configuration with every field", () => {
   it("has every field, indeed", () => {
@@ -56,7 +57,7 @@ describe("the configuration with every field", () => {
         walk(each, at)
       }
       for (const each of (node["anyOf"] ?? []) as ReadonlyArray<Node>) walk(each, path)
-      if (typeof node["additionalProperties"] === "object") walk(node["additionalProperties"] as Node, path)
+      for (const each of named(node)) walk(each, path)
       if (typeof node["items"] === "object") walk(node["items"] as Node, path)
     }
     walk(schema, "")

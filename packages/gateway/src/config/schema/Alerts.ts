@@ -28,7 +28,7 @@ const HoldOpen = Schema.Struct({
 })
 
 export const Alerts = Schema.Struct({
-  rules: opt(Rules.RuleSet, "What is watched; without it a recommended set"),
+  rules: opt(Schema.Union([Rules.RuleSet]), "What is watched; without it a recommended set"),
   every: opt(Duration, "How often the rules are looked at", "10s"),
   remindEvery: opt(Duration, "What fires for longer than this is told again", "4h"),
   webhooks: opt(Schema.Array(Hook).check(Schema.isMaxLength(20)), "Who is told"),
