@@ -35,6 +35,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import { firstDifference } from "./api.ts"
 import * as AlertTables from "./docs-tables/alerts.ts"
+import * as GatewayTables from "./docs-tables/gateway.ts"
 import { optionsTable } from "./docs-tables/options.ts"
 import * as Reference from "./docs-tables/reference.ts"
 import * as Settings from "./docs-tables/settings.ts"
@@ -134,6 +135,7 @@ export const tables: Readonly<Record<string, () => string>> = {
   "error-origin": Reference.errorOrigin,
   events: Reference.events,
   faults: Reference.faults,
+  "gateway-fields": GatewayTables.fields,
   hedge: () => optionsTable({ of: [policy("Hedge/Options.ts")], defaults: Hedge.defaults }),
   "http-pool": () => optionsTable({ of: [["providers/src/HttpPool.ts", "Options"]], defaults: HttpPool.defaults }),
   ledger: () => optionsTable({ of: [policy("Ledger.ts")], defaults: Ledger.defaults }),

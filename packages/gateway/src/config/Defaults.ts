@@ -23,6 +23,7 @@ export const defaults = {
   askEvery: "5m",
   askBudget: "0.01",
   askTimeout: "20s",
+  redisWait: "250ms",
   hostConnections: 256,
   connectTimeout: "10s",
   clockSkew: "30s"

@@ -60,7 +60,8 @@ const Ready = Schema.Struct({
 const Stores = Schema.Struct({
   redis: opt(Secret, "A URL: limits, quotas, circuits and cache"),
   postgres: opt(Secret, "A URL: budgets, and the ledger if it says so"),
-  prefix: opt(Text, "Of keys in Redis", "breakwater")
+  prefix: opt(Text, "Of keys in Redis", "breakwater"),
+  wait: opt(Duration, "How long a question to Redis may take before it counts as lost", defaults.redisWait)
 })
 
 const Log = Schema.Struct({

@@ -202,9 +202,14 @@ export const full = {
 
 /** Fields that need something else to be there: a file, a server. */
 export const elsewhere = [
+  "providers.*.apiKey.env",
+  "providers.*.apiKey[].env",
+  "tiers.*.budgets[].period.rolling",
+  "tiers.*.budgets[].period.buckets",
   "stores.redis.env",
   "stores.postgres.env",
   "stores.prefix",
+  "stores.wait",
   "ledger.postgres",
   "tls.cert",
   "tls.key",

@@ -3,13 +3,14 @@ import { BudgetStore, type LLMError, LedgerStore } from "@breakwater/core"
 import { RedisStores } from "@breakwater/stores"
 import { Postgres, SqlBudgetStore, Sqlite, SqlLedgerStore } from "@breakwater/stores/sql"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import { type ConfigurationError, secretOf } from "../Load.ts"
-import type { GatewayConfig } from "../Schema.ts"
+import { type GatewayConfig, millisOf } from "../Schema.ts"
 import { at } from "./Failure.ts"
 import type { Kept } from "./Kept.ts"
 
@@ -33,9 +34,15 @@ const redisOf = (config: GatewayConfig, kept: Kept) =>
     const given = config.stores?.redis
     if (given === undefined) return undefined
     const url = yield* secretOf(given, "stores.redis")
-    const prefix = config.stores?.prefix === undefined ? {} : { prefix: config.stores.prefix }
-    const key = `redis ${Redacted.value(url)} ${config.stores?.prefix ?? ""}`
-    return yield* at("stores.redis", "url")(kept.keep(key, RedisStores.make({ url, ...prefix })))
+    const { prefix, wait } = config.stores ?? {}
+    const options = {
+      ...(prefix === undefined ? {} : { prefix }),
+      ...(wait === undefined ? {} : { wait: Duration.millis(millisOf(wait)) })
+    }
+    const key = `redis ${Redacted.value(url)} ${prefix ?? ""} ${wait ?? ""}`
+    return yield* at("stores", (field) => (field === "url" ? "redis" : field))(
+      kept.keep(key, RedisStores.make({ url, ...options }))
+    )
   })
 
 const postgresOf = (config: GatewayConfig, kept: Kept) =>
