@@ -83,7 +83,7 @@ export const promtoolIn = (
 }
 
 /** One series of an answer. */
-export interface Sample {
+interface Sample {
   readonly metric: Readonly<Record<string, string>>
   readonly value: number
 }

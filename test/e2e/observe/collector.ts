@@ -28,7 +28,7 @@ const plain = (value: AnyValue): unknown =>
 const attributesOf = (pairs: ReadonlyArray<KeyValue> | undefined): Readonly<Record<string, unknown>> =>
   Object.fromEntries((pairs ?? []).map(({ key, value }) => [key, plain(value)]))
 
-export interface ReceivedSpan {
+interface ReceivedSpan {
   readonly name: string
   readonly kind: number
   readonly spanId: string
@@ -40,14 +40,14 @@ export interface ReceivedSpan {
   readonly durationMs: number
 }
 
-export interface ReceivedPoint {
+interface ReceivedPoint {
   readonly metric: string
   readonly kind: "sum" | "gauge" | "histogram"
   readonly attributes: Readonly<Record<string, unknown>>
   readonly value: number
 }
 
-export interface ReceivedLog {
+interface ReceivedLog {
   readonly severity: string
   readonly body: unknown
   readonly attributes: Readonly<Record<string, unknown>>
@@ -56,7 +56,7 @@ export interface ReceivedLog {
 // oxlint-disable-next-line no-explicit-any
 type Raw = { readonly [key: string]: any }
 
-export class Collector {
+class Collector {
   readonly spans: Array<ReceivedSpan> = []
   readonly points: Array<ReceivedPoint> = []
   readonly logs: Array<ReceivedLog> = []
