@@ -78,7 +78,11 @@ export const promtoolIn = (
   folder: string,
   ...args: ReadonlyArray<string>
 ): { readonly ok: boolean; readonly says: string } => {
-  const { status, stderr, stdout } = spawnSync(tools!.promtool, args, { cwd: folder, encoding: "utf8", timeout: 60_000 })
+  const { status, stderr, stdout } = spawnSync(tools!.promtool, args, {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: 60_000
+  })
   return { ok: status === 0, says: `${stdout}${stderr}`.trim() }
 }
 
