@@ -22,7 +22,11 @@ const inside = (node: Node, path: string): ReadonlyArray<readonly [path: string,
 ]
 
 const shown = (value: unknown): string =>
-  value === undefined ? "" : typeof value === "number" ? value.toLocaleString("en") : code(String(value))
+  value === undefined
+    ? ""
+    : typeof value === "number"
+      ? value.toLocaleString("en")
+      : code(typeof value === "string" ? value : JSON.stringify(value))
 
 const rowsOf = (node: Node, path: string, leave: ReadonlySet<string>): ReadonlyArray<ReadonlyArray<string>> =>
   Object.entries((node["properties"] ?? {}) as Record<string, Node>).flatMap(([name, each]) => {

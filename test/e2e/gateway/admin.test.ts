@@ -7,9 +7,7 @@ import * as Schema from "effect/Schema"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { chat, eventually, onStage, post, promised, type Stage } from "./support.ts"
-
-type Json = { readonly [key: string]: any }
+import { chat, eventually, type Json, onStage, post, promised, type Stage } from "./support.ts"
 
 const [alice, root] = ["bw_alice", "bw_root"] as const
 

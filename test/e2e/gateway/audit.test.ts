@@ -5,9 +5,7 @@ import * as Effect from "effect/Effect"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { chat, onStage, post, promised, type Stage } from "./support.ts"
-
-type Json = { readonly [key: string]: any }
+import { chat, type Json, onStage, post, promised, type Stage } from "./support.ts"
 
 const [alice, root] = ["bw_alice", "bw_root"] as const
 const get = (stage: Stage, path: string) =>

@@ -2,9 +2,7 @@
 import { ApiKeys, type Gateway } from "@breakwater/gateway"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { chat, eventually, onStage, post, promised, type Stage } from "./support.ts"
-
-type Json = { readonly [key: string]: any }
+import { chat, eventually, type Json, onStage, post, promised, type Stage } from "./support.ts"
 
 const key = (id: string, more: object = {}) => ({ id, hash: ApiKeys.hashOf(`bw_${id}`), ...more })
 /** A thousandth of a dollar for each token of the answer, nothing for the prompt. */

@@ -6,9 +6,8 @@ import { ApiKeys } from "@breakwater/gateway"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Http from "node:http"
-import { eventually, onStage, promised, type Stage } from "./support.ts"
+import { eventually, type Json, onStage, promised, type Stage } from "./support.ts"
 
-type Json = { readonly [key: string]: any }
 type Random = () => number
 
 /** The same numbers every time. */
@@ -68,7 +67,8 @@ const mistake = (schema: Json, value: unknown, root: Json, path = "$"): string |
       ? undefined
       : `${path} fits nothing`
   }
-  if (schema["enum"] !== undefined) return schema["enum"].includes(value) === true ? undefined : `${path} is ${value}`
+  if (schema["enum"] !== undefined)
+    return schema["enum"].includes(value) === true ? undefined : `${path} is ${String(value)}`
   if (schema["type"] === "null") return value === null ? undefined : `${path} is not null`
   if (schema["type"] === "string") return typeof value === "string" ? undefined : `${path} is no text`
   if (typeof value !== "object" || value === null) return `${path} is no object`

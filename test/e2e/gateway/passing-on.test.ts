@@ -4,9 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
-import { post, promised } from "./support.ts"
-
-type Json = { readonly [key: string]: any }
+import { type Json, post, promised } from "./support.ts"
 
 /** A server of OpenAI's wire that keeps what it was sent. */
 const keeping = Effect.gen(function* () {

@@ -9,9 +9,7 @@ import * as Effect from "effect/Effect"
 import { askAny, type Came, load, type Question, startGateway, tally } from "../../support/gateway.ts"
 import { startPostgres } from "../../support/postgres.ts"
 import { noRealRedis, startRedis } from "../../support/redis.ts"
-import { configOf, eventually, promised } from "./support.ts"
-
-type Json = { readonly [key: string]: any }
+import { configOf, eventually, type Json, promised } from "./support.ts"
 
 const key = "bw_client"
 const headers = { authorization: `Bearer ${key}` }

@@ -3,6 +3,9 @@ import { Gateway } from "@breakwater/gateway"
 import { Upstream } from "@breakwater/testing"
 import * as Effect from "effect/Effect"
 
+/** JSON as it comes, for tests that look into it. */
+export type Json = Readonly<Record<string, ReturnType<typeof JSON.parse>>>
+
 export interface Stage {
   readonly url: string
   readonly gateway: Gateway.Gateway

@@ -13,7 +13,7 @@ import {
   Ledger,
   type LLM,
   LLM as Service,
-  LLMError,
+  type LLMError,
   LLMProvider,
   Pipeline,
   ResponseCache,

@@ -2,7 +2,7 @@
 import { Budget, BudgetStore, Ledger, LedgerStore, LLMError, Pricing } from "@breakwater/core"
 import { Prices } from "@breakwater/prices"
 import type * as Config from "effect/Config"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,8 +1,8 @@
 /** What several gateways share, and what this one keeps on its disk. */
-import { BudgetStore, type LLMError, LedgerStore } from "@breakwater/core"
+import type { BudgetStore, LedgerStore, LLMError } from "@breakwater/core"
 import { RedisStores } from "@breakwater/stores"
 import { Postgres, SqlBudgetStore, Sqlite, SqlLedgerStore } from "@breakwater/stores/sql"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

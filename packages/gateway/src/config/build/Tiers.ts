@@ -4,7 +4,7 @@
  * Tokens are reserved before a call by a guess (characters ÷ 4, and `max_tokens`), and what all of its attempts used
  * counts in the end. A guess that was too low is made up for as far as the windows have room.
  */
-import { type Call, type Event, LimiterStore, LLMError, RateLimiter } from "@breakwater/core"
+import { type Call, type Event, LimiterStore, type LLMError, RateLimiter } from "@breakwater/core"
 import type { LLM } from "@breakwater/core"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -26,7 +26,7 @@ const maxSeen = 1_000
 const usualAnswer = 1_024
 
 /** Windows of a key, as people look at them. */
-export interface Standing {
+interface Standing {
   readonly key: string
   readonly tier: string
   readonly unit: "requests" | "tokens"

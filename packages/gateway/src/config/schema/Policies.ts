@@ -101,7 +101,7 @@ const Bulkhead = Schema.Struct({
   patience: opt(Duration, "A batch call that waited this long goes before younger interactive ones", "10s")
 })
 
-export const policyFields = {
+const policyFields = {
   retries: opt(whole(0, 100), "Repeated attempts at a target", defaults.retries),
   backoff: opt(Backoff, "Waits between them"),
   retryBudget: opt(offOr(RetryBudget), "Retries that all requests of a target share; `false` for no bound"),
@@ -122,7 +122,6 @@ export const policyFields = {
 
 export const Policy = Schema.Struct(policyFields)
 export type Policy = typeof Policy.Type
-export type QuotaLimits = Exclude<Policy["quota"], false | undefined>
 
 const Target = Schema.Union([
   Text,
