@@ -1,5 +1,5 @@
 /** Where the policies stand, as JSON for an operator: circuits, bulkheads, quotas, windows, accounts, routes. */
-import type { Budget, Bulkhead } from "@breakwater/core"
+import type { Budget, Bulkhead, CircuitBreaker, TokenQuota } from "@breakwater/core"
 import * as Effect from "effect/Effect"
 import type { Engine } from "../config/Build.ts"
 
@@ -9,6 +9,8 @@ const most = 1_000
 /** As JSON, amounts of money as texts of whole nano-dollars. */
 export const jsonOf = (value: unknown): string =>
   JSON.stringify(value, (_, each: unknown) => (typeof each === "bigint" ? each.toString() : each))
+
+type OfRoutes<A> = Effect.Effect<ReadonlyArray<A & { readonly route: string }>>
 
 /** The snapshots of all services of one kind, each with the name of its route. */
 const all = <S, A extends object>(
@@ -22,9 +24,11 @@ const all = <S, A extends object>(
     (each) => each.flat().slice(0, most)
   )
 
-export const breakersOf = ({ breakers }: Engine) => all(breakers, ({ snapshots }) => snapshots)
+export const breakersOf = ({ breakers }: Engine): OfRoutes<CircuitBreaker.Snapshot> =>
+  all(breakers, ({ snapshots }) => snapshots)
 
-export const quotasOf = ({ quotas }: Engine) => all(quotas, ({ snapshots }) => snapshots)
+export const quotasOf = ({ quotas }: Engine): OfRoutes<TokenQuota.Snapshot & { readonly key: string }> =>
+  all(quotas, ({ snapshots }) => snapshots)
 
 const plainBulkhead = ({ partitions, ...rest }: Bulkhead.Snapshot) => ({
   ...rest,
