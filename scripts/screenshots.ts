@@ -72,7 +72,8 @@ const moods: Readonly<Record<string, (minute: number) => Mood>> = {
           ["overloaded-529", 0.01]
         ],
   openai: () => [
-    ["rate-limit-no-hint", 0.03],
+    ["content-filter", 0.02],
+    ["rate-limit-no-hint", 0.008],
     ["error-500", 0.02],
     ["slow-first-token:50", 0.05]
   ],
@@ -177,17 +178,26 @@ const configOf = (addresses: Readonly<Record<string, string>>, folder: string): 
     }
   },
   budgets: [
-    { name: "everybody", scope: "global", period: "month", limit: "2.50", soft: "2.00" },
-    { name: "tenant", scope: "tenant", period: "day", limit: "0.60", soft: "0.40" },
-    { name: "project", scope: "project", period: "day", limit: "0.50" }
+    { name: "everybody", scope: "global", period: "month", limit: "8.00", soft: "6.00" },
+    { name: "tenant", scope: "tenant", period: "day", limit: "2.00", soft: "1.20" },
+    { name: "project", scope: "project", period: "day", limit: "4.00" }
   ],
   budgetPolicy: { assumedOutputTokens: 400 },
   ledger: { file: join(folder, "ledger.db") },
+  audit: { file: join(folder, "audit.log"), keys: `k1:${Buffer.alloc(32, 7).toString("base64")}` },
+  alerts: {
+    rules: [
+      { kind: "slo", name: "availability", objective: 0.99 },
+      { kind: "circuit-open", name: "circuit", severity: "page" },
+      { kind: "latency", name: "slow", boundMs: 8_000 },
+      { kind: "budget", name: "budget", share: 0.5 }
+    ]
+  },
   tiers: {
-    gold: [{ limit: 300, window: "1m" }],
+    gold: [{ limit: 600, window: "1m" }],
     silver: {
-      requests: [{ limit: 60, window: "1m" }],
-      tokens: [{ limit: 60_000, window: "1m" }]
+      requests: [{ limit: 240, window: "1m" }],
+      tokens: [{ limit: 400_000, window: "1m" }]
     }
   },
   auth: { keys: keys.map(({ key, ...rest }) => ({ ...rest, hash: ApiKeys.hashOf(key) })) }
@@ -237,7 +247,7 @@ const crowd = (url: string, minute: () => number) =>
     Effect.gen(function* () {
       const busy = 1 + 0.5 * Math.sin(minute() / 2.2) + 0.25 * Math.sin(minute() * 1.9)
       const chance = yield* Random.next
-      yield* Effect.sleep(Duration.millis((-Math.log(1 - chance) * 1_050) / Math.max(0.3, busy)))
+      yield* Effect.sleep(Duration.millis((-Math.log(1 - chance) * 450) / Math.max(0.3, busy)))
       yield* Effect.forkChild(askOnce(url))
     })
   )
@@ -246,23 +256,23 @@ const crowd = (url: string, minute: () => number) =>
 
 interface Shot {
   readonly name: string
+  /** A `*` stands for the request with the most to see. */
   readonly hash: string
   readonly scheme: "light" | "dark"
   readonly width: number
   readonly height: number
-  /** Waited for, beside the first number. */
-  readonly until?: string
 }
 
-const shots = (rescued: string): ReadonlyArray<Shot> => [
+const shots: ReadonlyArray<Shot> = [
   { name: "dashboard-overview-light", hash: "overview", scheme: "light", width: 1360, height: 1060 },
   { name: "dashboard-overview-dark", hash: "overview", scheme: "dark", width: 1360, height: 1060 },
   { name: "dashboard-providers", hash: "providers", scheme: "light", width: 1360, height: 660 },
   { name: "dashboard-requests", hash: "requests", scheme: "dark", width: 1360, height: 760 },
-  { name: "dashboard-timeline", hash: `requests/${rescued}`, scheme: "light", width: 1360, height: 860 },
+  { name: "dashboard-timeline", hash: "requests/*", scheme: "light", width: 1360, height: 860 },
   { name: "dashboard-cost", hash: "cost", scheme: "dark", width: 1360, height: 1060 },
+  { name: "dashboard-alerts", hash: "alerts", scheme: "light", width: 1360, height: 860 },
   { name: "dashboard-narrow", hash: "overview", scheme: "light", width: 390, height: 844 },
-  { name: "dashboard-narrow-timeline", hash: `requests/${rescued}`, scheme: "dark", width: 390, height: 844 }
+  { name: "dashboard-narrow-timeline", hash: "requests/*", scheme: "dark", width: 390, height: 844 }
 ]
 
 /** A typeface that many machines have, where this one has not: Debian's package, unpacked and not installed. */
@@ -339,45 +349,44 @@ const rescuedOf = async (url: string): Promise<string> => {
   return [...requests].sort((a, b) => worth(b) - worth(a))[0]?.requestId ?? ""
 }
 
-const program = Effect.gen(function* () {
-  const clock = yield* Clock.Clock
-  const startMs = clock.currentTimeMillisUnsafe()
-  const minute = () => (clock.currentTimeMillisUnsafe() - startMs) / 60_000
-  const random = yield* Random.Random
-  const chance = () => random.nextDoubleUnsafe()
-  const upstream = yield* Upstream.make({ wordDelay: 18 })
-  const addresses: Record<string, string> = {}
-  for (const [name, mood] of Object.entries(moods)) {
-    addresses[name] = yield* providerAt(upstream.url, () => mood(minute()), chance)
-  }
-  const folder = mkdtempSync(join(tmpdir(), "screenshots-"))
-  yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
-  const gateway = yield* Gateway.make(configOf(addresses, folder))
-  yield* Effect.forkScoped(crowd(gateway.url, minute))
-  yield* Effect.sleep(Duration.millis(historyMs + 42_000))
-  const home = fonts()
-  const browser = yield* Effect.acquireRelease(
-    Effect.promise(() => launchBrowser(home === undefined ? {} : { XDG_DATA_HOME: home })),
-    (made) => Effect.promise(() => made.close())
-  )
-  console.log(
-    yield* Effect.promise(() =>
-      fetch(`${gateway.url}/admin/budgets`, { headers: { authorization: `Bearer ${operator}` } }).then((r) => r.text())
-    )
-  )
-  const rescued = yield* Effect.promise(() => rescuedOf(gateway.url))
-  mkdirSync(images, { recursive: true })
-  for (const shot of shots(rescued)) yield* Effect.promise(() => take(browser, gateway.url, shot))
-})
+const program = (browser: Browser) =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const startMs = clock.currentTimeMillisUnsafe()
+    const minute = () => (clock.currentTimeMillisUnsafe() - startMs) / 60_000
+    const random = yield* Random.Random
+    const chance = () => random.nextDoubleUnsafe()
+    const upstream = yield* Upstream.make({ wordDelay: 18 })
+    const addresses: Record<string, string> = {}
+    for (const [name, mood] of Object.entries(moods)) {
+      addresses[name] = yield* providerAt(upstream.url, () => mood(minute()), chance)
+    }
+    const folder = mkdtempSync(join(tmpdir(), "screenshots-"))
+    yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
+    const gateway = yield* Gateway.make(configOf(addresses, folder))
+    yield* Effect.forkScoped(crowd(gateway.url, minute))
+    yield* Effect.sleep(Duration.millis(historyMs + 42_000))
+    mkdirSync(images, { recursive: true })
+    for (const shot of shots) {
+      const rescued = yield* Effect.promise(() => rescuedOf(gateway.url))
+      const hash = shot.hash.replace("*", rescued)
+      yield* Effect.promise(() => take(browser, gateway.url, { ...shot, hash }))
+    }
+  })
 
 if (noBrowser) {
   console.error("There is no browser here; see test/support/browser.ts.")
   process.exitCode = 1
 } else {
   process.env["BW_SCREENSHOT_KEY"] = "not-real"
+  const home = fonts()
+  const browser = await launchBrowser(home === undefined ? {} : { XDG_DATA_HOME: home })
   await Effect.runPromise(
-    Effect.flatMap(Clock.Clock, (wall) => Effect.provideService(Effect.scoped(program), Clock.Clock, hurried(wall)))
+    Effect.flatMap(Clock.Clock, (wall) =>
+      Effect.provideService(Effect.scoped(program(browser)), Clock.Clock, hurried(wall))
+    )
   )
+  await browser.close()
   // Connections of browsers and providers may linger.
   process.exit()
 }

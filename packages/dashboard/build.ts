@@ -40,7 +40,7 @@ const config = (outDir: string): InlineConfig => ({
   root: web,
   // The page works under any path.
   base: "./",
-  logLevel: "warn",
+  logLevel: "error",
   plugins: [solid({ hot: false })],
   build: {
     outDir,

@@ -2,6 +2,9 @@
 import { ApiKeys } from "@breakwater/gateway"
 import axe from "axe-core"
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { launchBrowser, noBrowser } from "../../support/browser.ts"
 import { eventually } from "../cli/support.ts"
@@ -35,6 +38,22 @@ const config = {
     }
   }
 }
+
+let folder = ""
+
+/** Every section has something to show. */
+const everything = () => ({
+  ledger: { file: join(folder, "ledger.db") },
+  audit: { file: join(folder, "audit.log"), keys: `k1:${Buffer.alloc(32, 7).toString("base64")}` },
+  alerts: {
+    every: "200ms",
+    rules: [
+      { kind: "error-ratio", name: "too-many-failures", ratio: 0.01, minimumCalls: 1, severity: "page" },
+      { kind: "cost-rate", name: "spending", perHour: "1000" }
+    ]
+  },
+  tiers: { usual: [{ limit: 10_000, window: "1m" }] }
+})
 
 const open = async (more: Readonly<Record<string, unknown>> = {}): Promise<House> => {
   const made = await openHouse({ ...config, ...more })
@@ -93,7 +112,8 @@ beforeAll(async () => {
   if (noBrowser) return
   buildPage()
   browser = await launchBrowser()
-  house = await open()
+  folder = mkdtempSync(join(tmpdir(), "dashboard-"))
+  house = await open(everything())
 }, 120_000)
 
 afterEach(async () => {
@@ -103,6 +123,7 @@ afterEach(async () => {
 afterAll(async () => {
   await browser?.close()
   for (const each of houses) await each.stop()
+  if (folder !== "") rmSync(folder, { recursive: true, force: true })
 })
 
 describe.skipIf(noBrowser)("the dashboard", { timeout: 60_000 }, () => {
@@ -251,6 +272,25 @@ describe.skipIf(noBrowser)("the dashboard", { timeout: 60_000 }, () => {
     await page.getByText("No alerts are configured").waitFor()
     await page.goto(`${own.url}/dashboard/#/audit`)
     await page.getByText("No audit log is configured").waitFor()
+    assert.deepEqual(complaints, [])
+  })
+
+  it("shows what the ledger, the audit log and the alerts say", async () => {
+    await house.ask("first/good", {}, { "x-breakwater-user": "ada" })
+    await house.ask("first/context-overflow")
+    await house.ask("second/error-500")
+    const { page, complaints } = await look(house, "#/cost")
+    await page.getByRole("button", { name: "User" }).click()
+    await page.locator("section", { hasText: "What the ledger says" }).getByText("ada", { exact: true }).waitFor()
+    await page.goto(`${house.url}/dashboard/#/audit`)
+    await page.locator(".chip", { hasText: /^verified$/ }).waitFor()
+    await page.getByText("context length").first().waitFor()
+    await page.goto(`${house.url}/dashboard/#/alerts`)
+    await page.locator(".alerts", { hasText: "too-many-failures" }).waitFor()
+    assert.match(await page.locator(".incident").first().innerText(), /goes on/)
+    await page.getByRole("rowheader", { name: "spending" }).waitFor()
+    await page.goto(`${house.url}/dashboard/#/limits`)
+    await page.getByText("first/good").first().waitFor()
     assert.deepEqual(complaints, [])
   })
 

@@ -24,7 +24,11 @@ export const budgetShares = ({ limitNanos, reservedNanos, softNanos, spentNanos 
 export const budgetLabel = ({ budget, name, scope, value }: Budget): string => {
   const own = name ?? budget
   const whose = scope === "global" ? "everybody" : value === "" ? `${scope} (none)` : `${scope} ${value}`
-  return own === undefined || own === scope || own.startsWith(`${scope} `) || own.startsWith(`${scope}/`)
+  return own === undefined ||
+    own === scope ||
+    own === whose ||
+    own.startsWith(`${scope} `) ||
+    own.startsWith(`${scope}/`)
     ? whose
     : `${whose} · ${own}`
 }

@@ -81,7 +81,7 @@ const OneIncident = (props: { readonly incident: Incident }): JSX.Element => {
       </Show>
       <Show when={props.incident.timeline.length > 0}>
         <p class="incident-head">What happened</p>
-        <ol class="happened">
+        <ol class="happened" tabIndex={0} aria-label="What happened, the earliest first">
           <For each={props.incident.timeline.slice(-100)}>
             {(entry) => (
               <li>

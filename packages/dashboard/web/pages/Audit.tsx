@@ -76,16 +76,12 @@ export const Audit = (): JSX.Element => {
   return (
     <Card
       title="Audit log"
-      note={`The last ${shown} entries, the newest first`}
+      note={`The last ${shown} entries, the newest first. All of the log is looked through by breakwater audit verify.`}
       wide
       flush
       actions={
         <Show when={report()}>
-          {(now) => (
-            <Chip tone={now().verified ? "good" : "bad"}>
-              {now().verified ? "chain verified" : "the chain is broken"}
-            </Chip>
-          )}
+          {(now) => <Chip tone={now().verified ? "good" : "bad"}>{now().verified ? "verified" : "tampered with"}</Chip>}
         </Show>
       }
     >

@@ -346,7 +346,7 @@ const Events = (props: { readonly request: RecentRequest }): JSX.Element => {
       wide
     >
       <Show when={marks().length > 0} fallback={<Empty title="Nothing is recorded" />}>
-        <ol class="happened">
+        <ol class="happened" tabIndex={0} aria-label="What happened, the earliest first">
           <For each={marks()}>
             {(mark) => (
               <li>
