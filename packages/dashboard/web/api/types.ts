@@ -3,14 +3,14 @@
  * milliseconds since 1970 or durations in milliseconds. What an older gateway does not send is optional.
  */
 
-export interface Tokens {
+interface Tokens {
   readonly input: number
   readonly output: number
   readonly cachedInput: number
   readonly reasoning: number
 }
 
-export interface Latency {
+interface Latency {
   readonly count: number
   readonly meanMs: number
   readonly p50Ms: number
@@ -48,7 +48,7 @@ export interface Target {
   readonly errors: Readonly<Record<string, number>>
 }
 
-export interface Totals {
+interface Totals {
   readonly requests: number
   readonly success: number
   readonly failure: number
@@ -76,7 +76,7 @@ export interface Summary {
   readonly series: { readonly stepMs: number; readonly points: ReadonlyArray<Point> }
 }
 
-export interface Reachability {
+interface Reachability {
   /** `null` where the address is the provider's own, and nobody asks. */
   readonly reachable: boolean | null
   readonly tookMs?: number
@@ -198,12 +198,12 @@ export interface Snapshot {
   readonly routes?: ReadonlyArray<RouteInfo>
 }
 
-export interface ErrorInfo {
+interface ErrorInfo {
   readonly _tag: string
   readonly message: string
 }
 
-export interface Usage {
+interface Usage {
   readonly inputTokens: number
   readonly outputTokens: number
   readonly cachedInputTokens?: number

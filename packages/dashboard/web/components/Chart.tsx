@@ -7,14 +7,14 @@ import { shownTheme } from "../state/view.ts"
 import { Card } from "./Parts.tsx"
 import { Icon } from "./Icon.tsx"
 
-export interface Layer {
+interface Layer {
   readonly label: string
   /** The name of a colour of the style sheet. */
   readonly colour: string
   readonly values: ReadonlyArray<number | null>
 }
 
-export interface ChartData {
+interface ChartData {
   /** Milliseconds since 1970. */
   readonly at: ReadonlyArray<number>
   readonly stepMs: number

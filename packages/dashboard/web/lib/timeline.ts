@@ -3,15 +3,15 @@ import type { Attempt, RecentRequest, RequestEvent } from "../api/types.ts"
 import { duration, errorName } from "./format.ts"
 
 /** How an attempt came about. */
-export type Cause = "first" | "retry" | "failover" | "hedge" | "continued"
+type Cause = "first" | "retry" | "failover" | "hedge" | "continued"
 
 /** A stretch of the line, in percent. */
-export interface Span {
+interface Span {
   readonly left: number
   readonly width: number
 }
 
-export interface Row {
+interface Row {
   readonly attempt: Attempt
   readonly cause: Cause
   /** How it is tied to what went before, as a sentence; empty for the first. */
@@ -25,7 +25,7 @@ export interface Row {
   readonly unsent: boolean
 }
 
-export interface Mark {
+interface Mark {
   readonly at: number
   readonly atMs: number
   readonly text: string

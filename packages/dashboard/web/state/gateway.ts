@@ -8,7 +8,7 @@ import type { PolicyEvent, Snapshot } from "../api/types.ts"
 import { delayMs } from "../lib/backoff.ts"
 
 /** Whether the page may ask. */
-export type Access =
+type Access =
   | { readonly state: "checking" }
   | { readonly state: "granted" }
   | { readonly state: "key-wanted" }
@@ -16,12 +16,12 @@ export type Access =
   | { readonly state: "not-allowed"; readonly message: string }
 
 /** How news arrives: as it happens, by asking every few seconds, or not at all. */
-export type Link = "connecting" | "live" | "polling" | "lost"
+type Link = "connecting" | "live" | "polling" | "lost"
 
 /** Events that are kept for the feed. */
 const feedSize = 60
 /** News that is older than this is stale. */
-export const staleAfterMs = 8_000
+const staleAfterMs = 8_000
 const pollEveryMs = 4_000
 /** How long asking goes on before the stream is tried again. */
 const polls = 15
@@ -35,7 +35,7 @@ const [feed, setFeed] = createSignal<ReadonlyArray<FeedEntry>>([])
 const [finished, setFinished] = createSignal(0)
 const [now, setNow] = createSignal(Date.now())
 
-export interface FeedEntry {
+interface FeedEntry {
   readonly id: number
   readonly event: PolicyEvent
 }

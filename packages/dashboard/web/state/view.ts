@@ -17,13 +17,13 @@ export const sections = [
 export type SectionId = (typeof sections)[number]["id"]
 
 /** A place on the page, as the address bar has it: `#/requests/req-1`. */
-export interface Place {
+interface Place {
   readonly section: SectionId
   /** What is looked at there. */
   readonly item: string | undefined
 }
 
-export const placeOf = (hash: string): Place => {
+const placeOf = (hash: string): Place => {
   const [, section = "", item] = /^#\/([a-z]+)(?:\/(.+))?$/.exec(hash) ?? []
   const known = sections.find(({ id }) => id === section)?.id ?? "overview"
   try {
@@ -49,8 +49,8 @@ export { range, setRange }
 
 // --- light and dark --------------------------------------------------------------------------------------------------
 
-export const themes = ["auto", "light", "dark"] as const
-export type Theme = (typeof themes)[number]
+const themes = ["auto", "light", "dark"] as const
+type Theme = (typeof themes)[number]
 
 const dark = matchMedia("(prefers-color-scheme: dark)")
 const [systemDark, setSystemDark] = createSignal(dark.matches)
@@ -66,7 +66,7 @@ export const shownTheme = (): "light" | "dark" => {
   return chosen === "auto" ? (systemDark() ? "dark" : "light") : chosen
 }
 
-export const setTheme = (next: Theme): void => {
+const setTheme = (next: Theme): void => {
   if (next === "auto") delete document.documentElement.dataset["theme"]
   else document.documentElement.dataset["theme"] = next
   setThemeSignal(next)
