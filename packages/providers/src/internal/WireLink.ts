@@ -44,6 +44,8 @@ class Arriving implements WireListener {
   private paused = false
   private reader: (() => void) | undefined = undefined
   private waking = false
+  /** How often anything has happened. */
+  private heard = 0
 
   onHead(status: number, headers: WireHeaders): void {
     this.status = status
@@ -85,9 +87,11 @@ class Arriving implements WireListener {
     return chunks
   }
 
-  /** Goes on with an effect as soon as anything has happened. */
+  /** Goes on with an effect as soon as anything has happened, from now on: a fiber may give way before it waits. */
   andThen<A, E>(next: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const { heard } = this
     return Effect.callback<A, E>((resume) => {
+      if (this.heard !== heard) return resume(next)
       this.reader = () => resume(next)
       return Effect.sync(() => {
         this.reader = undefined
@@ -96,6 +100,7 @@ class Arriving implements WireListener {
   }
 
   private news(): void {
+    this.heard++
     if (this.waking || this.reader === undefined) return
     this.waking = true
     queueMicrotask(() => {
@@ -148,45 +153,55 @@ const addresses = () => {
   }
 }
 
-/** The connections of a wire. */
+/** A call that is sent when its answer is opened. */
+class Sending {
+  readonly opened: Effect.Effect<Opened, AttemptError>
+  private exchange: WireExchange | undefined = undefined
+
+  constructor(
+    wire: Wire,
+    addressOf: (url: string) => Address | undefined,
+    call: HttpCall,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) {
+    this.opened = Effect.suspend(() => {
+      const address = addressOf(call.url)
+      if (address === undefined) return Effect.fail(wrongUrl(call.target))
+      const arriving = new Arriving()
+      const headers = propagated(fiber, call.headers)
+      this.exchange = arriving.exchange = wire({ ...address, headers, body: call.body }, arriving)
+      return opened(arriving, call, fiber.getRef(Clock.Clock))
+    })
+  }
+
+  abort(): void {
+    this.exchange?.abort()
+  }
+}
+
+/**
+ * The connections of a wire. What ends a call is known before it is sent, so that no interruption comes between the two.
+ */
 export const make = (wire: Wire): Link => {
   const addressOf = addresses()
-  const send = (call: HttpCall, fiber: Fiber.Fiber<unknown, unknown>): Arriving | undefined => {
-    const address = addressOf(call.url)
-    if (address === undefined) return undefined
-    const { origin, path } = address
-    const arriving = new Arriving()
-    arriving.exchange = wire({ origin, path, headers: propagated(fiber, call.headers), body: call.body }, arriving)
-    return arriving
-  }
   return {
     within: (call, use) =>
       Effect.withFiber((fiber) => {
-        const arriving = send(call, fiber)
-        if (arriving === undefined) return Effect.fail(wrongUrl(call.target))
-        return Effect.onExitPrimitive(Effect.flatMap(opened(arriving, call, fiber.getRef(Clock.Clock)), use), () => {
-          arriving.exchange?.abort()
+        const sending = new Sending(wire, addressOf, call, fiber)
+        return Effect.onExitPrimitive(Effect.flatMap(sending.opened, use), () => {
+          sending.abort()
           return undefined
         })
       }),
     open: (call) =>
       Effect.flatMap(Scope.Scope, (scope) =>
         Effect.withFiber((fiber) => {
-          let arriving: Arriving | undefined
-          // Known to the scope before it is sent, so that no interruption comes between.
+          const sending = new Sending(wire, addressOf, call, fiber)
           const known = Scope.addFinalizer(
             scope,
-            Effect.sync(() => arriving?.exchange?.abort())
+            Effect.sync(() => sending.abort())
           )
-          return Effect.andThen(
-            known,
-            Effect.suspend(() => {
-              arriving = send(call, fiber)
-              return arriving === undefined
-                ? Effect.fail(wrongUrl(call.target))
-                : opened(arriving, call, fiber.getRef(Clock.Clock))
-            })
-          )
+          return Effect.andThen(known, sending.opened)
         })
       )
   }
