@@ -50,6 +50,7 @@ describe("serve", () => {
     })
     assert.strictEqual(ran.code, 0)
     assert.include(ran.stdout, "curl -N http://127.0.0.1:")
+    assert.match(ran.stdout, /^dashboard at http:\/\/127\.0\.0\.1:\d+\/dashboard\/$/m)
     const record = JSON.parse(ran.stderr.trim().split("\n")[0]!) as Record<string, unknown>
     assert.strictEqual(record["status"], 200)
     assert.strictEqual(record["target"], "backup/good")
