@@ -148,11 +148,13 @@ class Reader<A, E> {
     const { end } = this.shared
     if (end !== undefined) return this.ended(end)
     return Effect.callback<Chunk<A>, E | Cause.Done>((resume) => {
+      const { shared } = this
+      // The fiber may have given way before it came to wait.
+      if (this.at.chunk !== undefined || shared.end !== undefined || this.expired) return resume(this.pull)
       const wake = (): void => {
         this.wake = undefined
         resume(this.pull)
       }
-      const { shared } = this
       this.wake = () => {
         shared.waiting.delete(wake)
         wake()
