@@ -147,6 +147,35 @@ describe.skipIf(noRealRedis)("what a budget on Redis leaves there", () => {
     })
   )
 
+  it.live("what a process books whose clock is behind does not shorten the life of the new period", () =>
+    Effect.gen(function* () {
+      const redis = yield* startRedis
+      const { budget } = yield* RedisStores.make({ url: redis.url, wait: "5 seconds" })
+      const day = 86_400_000
+      const on = (number: number) => ({ bucketMs: number * day, fromMs: number * day, endMs: (number + 1) * day })
+      const claim = (number: number) => [{ account: "a", window: on(number), amount: 5n, limit: 10n }]
+      yield* budget.reserve({ id: "new", claims: claim(1) }, day + 5)
+      yield* budget.settle({ id: "new", claims: claim(1) }, [5n])
+      yield* budget.reserve({ id: "late", claims: claim(0) }, day - 5)
+      const [left] = yield* words(redis, "PTTL", "breakwater:v1:{budget}:of:a")
+      expect(Number(left!.slice(1))).toBeGreaterThan(day - 60_000)
+    })
+  )
+
+  it.live("an account with more old buckets than a script's stack holds is cleared", () =>
+    Effect.gen(function* () {
+      const redis = yield* startRedis
+      const { budget } = yield* RedisStores.make({ url: redis.url, wait: "5 seconds" })
+      const name = "breakwater:v1:{budget}:of:a"
+      const fields = Array.from({ length: 12_000 }, (_, bucket) => [`${bucket}`, `1 0 ${bucket + 10}`]).flat()
+      yield* redis.command("HSET", name, ...fields)
+      const claims = [{ account: "a", window: { bucketMs: 5e6, fromMs: 5e6, endMs: 6e6 }, amount: 5n, limit: 10n }]
+      expect(yield* budget.reserve({ id: "one", claims }, 5e6)).toEqual({ balances: [{ spent: 0n, reserved: 5n }] })
+      const [length] = yield* words(redis, "HLEN", name)
+      expect(length).toBe(":1")
+    })
+  )
+
   it.live("a settlement that comes before its reservation leaves nothing reserved", () =>
     Effect.gen(function* () {
       const { url } = yield* startRedis

@@ -116,7 +116,6 @@ describe("between any two steps", () => {
     assert.isAbove(step, 5)
   })
 
-
   for (const kind of ["within", "open"] as const) {
     it.each([undefined, 3, 4, 5])(
       `${kind} hears what comes, and leaves nothing open (yielding every %s)`,

@@ -48,7 +48,7 @@ export class StoreWatch {
         })
       }
       if (this.probing || monotonicMs(clockOf(fiber)) < lost.probeAtMs) return instead(lost.error)
-      return this.probe(fiber, effect, instead)
+      return this.probe(fiber, lost.error, effect, instead)
     })
   }
 
@@ -66,17 +66,26 @@ export class StoreWatch {
 
   private probe<A>(
     fiber: AnyFiber,
+    known: StoreError,
     effect: Effect.Effect<A, StoreError>,
     instead: (error: StoreError) => Effect.Effect<A, StoreError>
   ): Effect.Effect<A, StoreError> {
-    this.probing = true
-    const tried = Effect.onExit(effect, (exit) =>
+    let probes = false
+    // Chosen only when its end is sure to be heard: the fiber may be interrupted, or give way to another, on the way.
+    const looking = Effect.suspend(() => {
+      if (this.probing) return instead(known)
+      this.probing = probes = true
+      return effect
+    })
+    const tried = Effect.onExit(looking, (exit) =>
       Effect.sync(() => {
+        if (!probes) return
         this.probing = false
         if (exit._tag === "Success") this.found(fiber)
       })
     )
     return Effect.catch(tried, (error) => {
+      if (!probes) return Effect.fail(error)
       if (this.lost !== undefined) {
         this.lost.error = error
         this.lost.pauseMs = Math.min(this.settings.longestMs, this.lost.pauseMs * 2)

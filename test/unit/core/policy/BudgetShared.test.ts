@@ -11,7 +11,7 @@ const down = new LLMError.StoreError({ message: "down", store: "far", operation:
 const setup = (onStoreError?: "fail-closed" | "fail-open" | "local") =>
   Effect.gen(function* () {
     const memory = yield* BudgetStore.makeMemory()
-    const state = { down: false, hang: false }
+    const state = { down: false, hang: false, broken: false }
     const seen = { reserves: 0 }
     const through = <A>(effect: Effect.Effect<A, LLMError.StoreError>): Effect.Effect<A, LLMError.StoreError> =>
       Effect.suspend(() => (state.hang ? Effect.never : state.down ? Effect.fail(down) : effect))
@@ -21,7 +21,8 @@ const setup = (onStoreError?: "fail-closed" | "fail-open" | "local") =>
         seen.reserves++
         return through(memory.reserve(reservation, now))
       },
-      settle: (reservation, charges) => through(memory.settle(reservation, charges)),
+      settle: (reservation, charges) =>
+        state.broken ? Effect.die(new Error("a bug")) : through(memory.settle(reservation, charges)),
       balance: (account, window) => through(memory.balance(account, window))
     }
     const events: Array<Event.PolicyEvent> = []
@@ -120,6 +121,25 @@ describe("a budget on a store that is far away", () => {
         operation: "settle",
         handled: "left-reserved"
       })
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a store that is broken keeps nobody else's settlement", () =>
+    Effect.gen(function* () {
+      const { events, hold, soon, standing, state } = yield* setup()
+      const holds = yield* Effect.forEach(Array.from({ length: 40 }), () => hold(1n))
+      const last = yield* hold(10n)
+      state.broken = true
+      for (const settle of holds) settle(1n)
+      yield* soon
+      state.broken = false
+      last(5n)
+      yield* soon
+      // What could not be settled stays reserved, and is told.
+      expect(yield* standing).toEqual([5n, 40n])
+      const told = events.filter((event) => event.type === "budget-store-failed")
+      expect(told).toHaveLength(40)
+      expect(told[0]).toMatchObject({ operation: "settle", handled: "left-reserved", error: { _tag: "StoreError" } })
     }).pipe(Effect.scoped)
   )
 

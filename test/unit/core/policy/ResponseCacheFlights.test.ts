@@ -195,6 +195,22 @@ describe("identical requests in flight", () => {
     })
   )
 
+  it.effect("the empty budget of one API key is no verdict on another key", () =>
+    Effect.gen(function* () {
+      const cache = yield* make
+      const first = yield* gated(fails(broke))
+      const other = counted(Effect.succeed(responseOf("answer")))
+      const of = (key: string) => callOf({ rest: { context: { tenant: "acme", key } } })
+      const leader = yield* Effect.forkChild(cache.around.generate(of("a"), first.run))
+      yield* settle
+      const rich = yield* Effect.forkChild(cache.around.generate(of("b"), other.run))
+      yield* settle
+      yield* first.open
+      expect(yield* Effect.flip(Fiber.join(leader))).toBe(broke)
+      expect((yield* Fiber.join(rich)).text).toBe("answer")
+    })
+  )
+
   it.effect("is shared neither across targets to fail over to, nor with noCache and noStore", () =>
     Effect.gen(function* () {
       const cache = yield* make

@@ -6,9 +6,9 @@ import type { AttemptRecord, BudgetStanding } from "../../domain/Call.ts"
 import type { CallContext } from "../../domain/CallContext.ts"
 import type { NanoDollars } from "../../domain/Money.ts"
 import type { PricingService } from "../../domain/Price.ts"
-import { StoreError } from "../../errors/LLMError.ts"
+import type { StoreError } from "../../errors/LLMError.ts"
 import { emit } from "../../internal/emit.ts"
-import { rejection } from "../../internal/rejection.ts"
+import { lateStore } from "../../internal/storeErrors.ts"
 import type { StoreWatch } from "../../internal/storeWatch.ts"
 import { clockOf } from "../../internal/time.ts"
 import { timeLimit } from "../../internal/timeLimit.ts"
@@ -251,7 +251,7 @@ export class Engine {
       Effect.sync(() => this.settleFar(from, reservation, entries, evenly(entries, 0n), awaited))
     const reserved = Effect.suspend(() => store.reserve(reservation, nowMs))
     const asked = timeLimit(reserved, settings.storeTimeoutMs, () =>
-      Effect.fail(tooLate(store.name, settings.storeTimeoutMs))
+      Effect.fail(lateStore(store.name, "reserve", settings.storeTimeoutMs))
     )
     // The pipeline reserves where it cannot be interrupted, and a store that is far away may take its time.
     const careful = Effect.tapError(
@@ -278,10 +278,3 @@ export class Engine {
     })
   }
 }
-
-const tooLate = (store: string, limitMs: number): StoreError =>
-  rejection(StoreError, "StoreError", {
-    message: `${store}: no answer within ${Math.round(limitMs)} ms`,
-    store,
-    operation: "reserve"
-  })

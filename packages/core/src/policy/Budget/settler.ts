@@ -4,6 +4,7 @@
  * A settlement that fails is tried again for a while. What cannot be settled stays reserved at the store: the limit is
  * kept, at the price of what the reservation was too large.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
@@ -11,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import { StoreError } from "../../errors/LLMError.ts"
 import { emit } from "../../internal/emit.ts"
 import { rejection } from "../../internal/rejection.ts"
+import { lateStore, storeErrorOf } from "../../internal/storeErrors.ts"
 import type { StoreWatch } from "../../internal/storeWatch.ts"
 import { timeLimit } from "../../internal/timeLimit.ts"
 import type { BudgetStoreService } from "../../store/BudgetStore.ts"
@@ -31,13 +33,6 @@ const again = Schedule.max([
 const full = (name: string): StoreError =>
   rejection(StoreError, "StoreError", {
     message: `${backlog} settlements wait for the store already`,
-    store: name,
-    operation: "settle"
-  })
-
-const late = (name: string, limitMs: number): StoreError =>
-  rejection(StoreError, "StoreError", {
-    message: `${name}: no answer within ${Math.round(limitMs)} ms`,
     store: name,
     operation: "settle"
   })
@@ -69,12 +64,17 @@ export const makeSettler = (
       if (open === 0) idle?.()
     }
     const settle = ({ awaited, charges, reservation, settled }: FarSettlement) =>
-      timeLimit(store.settle(reservation, charges), timeoutMs, () => Effect.fail(late(store.name, timeoutMs))).pipe(
+      timeLimit(store.settle(reservation, charges), timeoutMs, () =>
+        Effect.fail(lateStore(store.name, "settle", timeoutMs))
+      ).pipe(
         Effect.retry(again),
-        Effect.match({
-          onSuccess: (spent) => (spent === undefined ? undefined : settled(spent)),
-          onFailure: lost
-        }),
+        Effect.map((spent) => (spent === undefined ? undefined : settled(spent))),
+        // A defect is told, too: a worker that it ended would be missed by all that is settled later.
+        Effect.catchCause((cause) =>
+          Cause.hasInterrupts(cause)
+            ? Effect.failCause(cause)
+            : Effect.sync(() => lost(storeErrorOf(cause, store.name, "settle")))
+        ),
         Effect.ensuring(Effect.sync(() => close(awaited)))
       )
     const work = Effect.forever(Effect.flatMap(Queue.take(queue), settle))

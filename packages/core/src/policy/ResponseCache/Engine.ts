@@ -11,14 +11,14 @@ import type { LLMResponse, LLMStreamPart } from "../../domain/Call.ts"
 import type { CacheMiss, CacheStoreFailed, PolicyEvent } from "../../domain/Event.ts"
 import type { Usage } from "../../domain/Usage.ts"
 import type { PricingService } from "../../domain/Price.ts"
-import { type LLMError, StoreError } from "../../errors/LLMError.ts"
+import type { LLMError, StoreError } from "../../errors/LLMError.ts"
 import { asks } from "../../internal/cacheable.ts"
 import { controlsOf, type Controls } from "../../internal/cacheControls.ts"
 import { exactKey } from "../../internal/cacheKey.ts"
 import { emit } from "../../internal/emit.ts"
-import { rejection } from "../../internal/rejection.ts"
 import { Flights } from "../../internal/flights.ts"
 import { type Chunk, SharedStreams } from "../../internal/sharedStreams.ts"
+import { lateStore, storeErrorOf } from "../../internal/storeErrors.ts"
 import { StoreWatch } from "../../internal/storeWatch.ts"
 import * as Stored from "../../internal/storedAnswer.ts"
 import { monotonicMs } from "../../internal/time.ts"
@@ -198,13 +198,13 @@ export class Engine implements CacheAround {
     const { readTimeoutMs } = this.options
     const late = Effect.suspend(() => {
       this.failed(ask, "get", "timeout")
-      return Effect.fail(lateStore(this.store.name, readTimeoutMs))
+      return Effect.fail(lateStore(this.store.name, "get", readTimeoutMs))
     })
     const asked = Effect.suspend(() => this.store.get(ask.key))
     const got = Effect.catchCause(asked, (cause): Effect.Effect<never, StoreError> => {
       if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
       this.failed(ask, "get", "failed")
-      return Effect.fail(storeErrorOf(cause, this.store.name))
+      return Effect.fail(storeErrorOf(cause, this.store.name, "get"))
     })
     const read = Effect.map(
       timeLimit(got, readTimeoutMs, () => late),
@@ -372,19 +372,6 @@ export class Engine implements CacheAround {
     emit(ask.fiber, (): PolicyEvent => ({ type: "cache-store-failed", ...about(ask), store: name, operation, reason }))
     return "store"
   }
-}
-
-const lateStore = (store: string, limitMs: number): StoreError =>
-  rejection(StoreError, "StoreError", {
-    message: `${store}: no answer within ${Math.round(limitMs)} ms`,
-    store,
-    operation: "get"
-  })
-
-/** The store's own error, or one for what should not have happened. */
-const storeErrorOf = (cause: Cause.Cause<StoreError>, store: string): StoreError => {
-  for (const reason of cause.reasons) if (reason._tag === "Fail") return reason.error
-  return rejection(StoreError, "StoreError", { message: `${store}: the store is broken`, store, operation: "get" })
 }
 
 const about = ({ call, key }: Ask) =>

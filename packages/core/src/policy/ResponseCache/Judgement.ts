@@ -27,7 +27,7 @@ export const isOwn = (error: LLMError, leader: Owner, own: Owner): boolean =>
 
 export const ownerOf = ({ context, deadlineMs = Infinity }: CacheCall): Owner => ({
   deadlineMs,
-  account: JSON.stringify([context.user, context.project, context.tags])
+  account: JSON.stringify([context.user, context.project, context.key, context.tags])
 })
 
 export const lateBy = (limitMs: number): DeadlineExceededError =>

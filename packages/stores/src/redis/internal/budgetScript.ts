@@ -6,8 +6,9 @@
  * exact to 10²⁷, also when a thousand buckets are added up before the carry is taken.
  *
  * An account is a hash: the first millisecond of each bucket, and `spent reserved end` in it, the end 0 for never.
- * Buckets stay for ten minutes longer than they count, because the clocks of processes are not the same. A reservation
- * that is not settled yet is a key of its own; who takes it away settles.
+ * Buckets stay for ten minutes longer than they count, because the clocks of processes are not the same; for the same
+ * reason what is booked in an old bucket never shortens the life of an account. A reservation that is not settled yet is
+ * a key of its own; who takes it away settles.
  */
 import { script } from "./Script.ts"
 
@@ -92,9 +93,13 @@ end
 for k = 2, #KEYS do
   local a = 3 + (k - 2) * 6
   local here, old = claims[k][1], claims[k][2]
-  if #old > 0 then redis.call('HDEL', KEYS[k], unpack(old)) end
+  for i = 1, #old, 1000 do redis.call('HDEL', KEYS[k], unpack(old, i, math.min(i + 999, #old))) end
   redis.call('HSET', KEYS[k], ARGV[a], table.concat({ here[1], plus(here[2], ARGV[a + 4], 1), here[3] }, ' '))
-  if ARGV[a + 3] == '0' then redis.call('PERSIST', KEYS[k]) else redis.call('PEXPIRE', KEYS[k], ARGV[a + 3]) end
+  if ARGV[a + 3] == '0' then
+    redis.call('PERSIST', KEYS[k])
+  elseif redis.call('PTTL', KEYS[k]) < tonumber(ARGV[a + 3]) then
+    redis.call('PEXPIRE', KEYS[k], ARGV[a + 3])
+  end
 end
 redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
 return table.concat(answer, ' ')
