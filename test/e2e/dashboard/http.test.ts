@@ -46,7 +46,7 @@ const assetOf = async (pattern: RegExp): Promise<string> => {
 
 describe("the files of the dashboard", () => {
   it("are served under a policy that allows nothing from elsewhere, and nothing inline", async () => {
-    for (const path of ["/dashboard/", await assetOf(/src="(\.\/assets\/[^"]+\.js)"/), "/dashboard/theme.js"]) {
+    for (const path of ["/dashboard/", await assetOf(/src="(\.\/assets\/[^"]+\.js)"/), "/dashboard/early.js"]) {
       const { headers, status } = await raw(house.port, path)
       assert.strictEqual(status, 200, path)
       const policy = headers["content-security-policy"]!

@@ -390,6 +390,19 @@ describe.skipIf(noBrowser)("the dashboard", { timeout: 60_000 }, () => {
     assert.strictEqual(moving, 0)
   })
 
+  it("is read on a machine without a language", async () => {
+    const { page } = await look(house)
+    await page.addInitScript(() =>
+      Object.defineProperty(navigator, "language", { value: "en-US@posix", configurable: true })
+    )
+    const complaints: Array<string> = []
+    page.on("pageerror", (error) => complaints.push(error.message))
+    await page.reload()
+    await page.locator(".tile").first().waitFor()
+    assert.strictEqual(await page.locator(".plot canvas").count(), 4)
+    assert.deepEqual(complaints, [])
+  })
+
   it("asks for a key where one is needed, and says what is wrong with it", async () => {
     const keys = [
       { id: "user", hash: ApiKeys.hashOf("bw_user") },

@@ -69,6 +69,10 @@ const alignedOf = (kind: ChartProps["kind"], { at, layers }: ChartData): UPlot.A
 const hasValues = ({ layers }: ChartData): boolean =>
   layers.some(({ values }) => values.some((value) => (value ?? 0) > 0))
 
+/** Room for the longest label of an axis, in pixels. */
+const widthOf = (_: UPlot, labels: ReadonlyArray<string> | null): number =>
+  Math.max(52, 16 + 6.4 * Math.max(0, ...(labels ?? []).map((label) => label.length)))
+
 /** Rows of the table at most: the latest ones. */
 const tableRows = 30
 
@@ -115,7 +119,13 @@ export const Chart = (props: ChartProps): JSX.Element => {
           space: 72,
           values: (_, splits) => splits.map((at) => hourMinute(at * 1_000))
         },
-        { ...axis, size: 56, gap: 6, space: 40, values: (_, splits) => splits.map((value) => props.format(value)) }
+        {
+          ...axis,
+          size: widthOf,
+          gap: 6,
+          space: 40,
+          values: (_, splits) => splits.map((value) => (filled() ? props.format(value) : ""))
+        }
       ],
       series: [{}, ...layers],
       hooks: { setCursor: [({ cursor }) => setPointed(cursor.idx ?? undefined)] }

@@ -1,5 +1,15 @@
 /** Numbers, money and times as text. Everything goes through Intl, in the reader's language. */
 
+/** The reader's language; English where the browser names one that Intl refuses. */
+const language = ((): string | undefined => {
+  try {
+    new Intl.NumberFormat().format(1)
+    return undefined
+  } catch {
+    return "en"
+  }
+})()
+
 type NumberOptions = Intl.NumberFormatOptions
 
 const formats = new Map<string, Intl.NumberFormat>()
@@ -8,7 +18,7 @@ const formatOf = (options: NumberOptions): Intl.NumberFormat => {
   const key = JSON.stringify(options)
   const known = formats.get(key)
   if (known !== undefined) return known
-  const made = new Intl.NumberFormat(undefined, options)
+  const made = new Intl.NumberFormat(language, options)
   formats.set(key, made)
   return made
 }
@@ -112,7 +122,7 @@ const timeOf = (options: Intl.DateTimeFormatOptions): ((at: number | null | unde
   let made: Intl.DateTimeFormat | undefined
   return (at) => {
     if (!known(at)) return nothing
-    made ??= new Intl.DateTimeFormat(undefined, options)
+    made ??= new Intl.DateTimeFormat(language, options)
     return made.format(at)
   }
 }
@@ -128,7 +138,7 @@ let relative: Intl.RelativeTimeFormat | undefined
 
 /** “12 seconds ago”. */
 export const ago = (at: number, now: number): string => {
-  relative ??= new Intl.RelativeTimeFormat(undefined, { numeric: "auto" })
+  relative ??= new Intl.RelativeTimeFormat(language, { numeric: "auto" })
   const seconds = Math.round((at - now) / 1_000)
   if (Math.abs(seconds) < 60) return relative.format(seconds, "second")
   const minutes = Math.round(seconds / 60)

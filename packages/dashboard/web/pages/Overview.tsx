@@ -23,6 +23,9 @@ import { latencyOf, latest, stepsOf, sum } from "../lib/series.ts"
 import { feed, snapshot } from "../state/gateway.ts"
 import { hrefOf, range } from "../state/view.ts"
 
+/** Where the gateway is, with a slash at its end. */
+const gatewayUrl = new URL("..", document.baseURI).href
+
 const short = (value: number | null | undefined): string => compact(value)
 
 const Figures = (props: { readonly summary: Summary }): JSX.Element => {
@@ -114,7 +117,7 @@ const Figures = (props: { readonly summary: Summary }): JSX.Element => {
           format={short}
           overall={[compact(totals().failure), compact(totals().interrupted), compact(totals().success)]}
           says={`${plural(totals().requests, "request", "requests")} ${of()}, ${totals().failure} of them failed.`}
-          empty={`No request has ended ${of()}.`}
+          empty={`No request has ended in the last ${range().label}.`}
           least={4}
         />
         <Chart
@@ -132,7 +135,7 @@ const Figures = (props: { readonly summary: Summary }): JSX.Element => {
           format={duration}
           overall={[latency().p99, latency().p95, latency().p50].map((values) => duration(latest(values)))}
           says={`Since the start half of the requests took at most ${duration(life().p50Ms)}, 95 % at most ${duration(life().p95Ms)}.`}
-          empty={`No request has ended ${of()}.`}
+          empty={`No request has ended in the last ${range().label}.`}
           least={10}
         />
         <Chart
@@ -149,7 +152,7 @@ const Figures = (props: { readonly summary: Summary }): JSX.Element => {
           format={short}
           overall={[compact(totals().output), compact(totals().input)]}
           says={`${compact(totals().input)} tokens in and ${compact(totals().output)} out ${of()}.`}
-          empty={`No tokens ${of()}.`}
+          empty={`No tokens in the last ${range().label}.`}
           least={10}
         />
         <Chart
@@ -166,7 +169,7 @@ const Figures = (props: { readonly summary: Summary }): JSX.Element => {
           format={money}
           overall={[money(totals().saved), money(totals().cost)]}
           says={`${money(totals().cost)} spent and ${money(totals().saved)} saved ${of()}.`}
-          empty={`Nothing was paid ${of()}, or no prices are configured.`}
+          empty={`Nothing was paid in the last ${range().label}, or no prices are configured.`}
           least={0.000001}
         />
       </div>
@@ -386,6 +389,14 @@ export const Overview = (): JSX.Element => (
         >
           {(summary) => (
             <>
+              <Show when={summary().totals.requests === 0}>
+                <aside class="notice" data-tone="accent" aria-label="How to begin">
+                  <span>
+                    <b>No request yet.</b> Point a client of OpenAI's at <code>{gatewayUrl}v1</code>, or one of
+                    Anthropic's at <code>{gatewayUrl.replace(/\/$/, "")}</code>.
+                  </span>
+                </aside>
+              </Show>
               <Figures summary={summary()} />
               <div class="grid">
                 <Targets targets={summary().targets} />
