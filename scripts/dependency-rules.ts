@@ -69,7 +69,18 @@ const packageRules: Record<string, ReadonlyArray<string>> = {
   stores: ["core"],
   prices: ["core"],
   tokenizers: ["core"],
-  gateway: ["core", "alerts", "providers", "stores", "prices", "tokenizers", "embedder", "testing", "dashboard", "audit"],
+  gateway: [
+    "core",
+    "alerts",
+    "providers",
+    "stores",
+    "prices",
+    "tokenizers",
+    "embedder",
+    "testing",
+    "dashboard",
+    "audit"
+  ],
   cli: ["core", "providers", "stores", "prices", "tokenizers", "testing", "gateway", "audit"],
   dashboard: []
 }
