@@ -84,9 +84,12 @@ export interface Options {
   readonly maxWaiting?: number
   /** Bytes of one entry as JSON; 1,024 to 8,388,608. Default 1,048,576. */
   readonly maxEntryBytes?: number
-  /** The longest time that `ready` and `admit` wait for a log that is behind. Default 1 second. */
+  /**
+   * The longest time that `ready` and `admit` wait for a log that is behind: one that fails, that has no room, or that
+   * has been writing for as long. Default 1 second.
+   */
   readonly readyWait?: Duration.Input
-  /** What is recorded of an event; `undefined` for nothing. Default: {@link fromEvent}. */
+  /** What is recorded of an event; `undefined` for nothing. One that throws loses an entry. Default: {@link fromEvent}. */
   readonly fromEvent?: (event: Event.PolicyEvent) => AuditRecord | undefined
 }
 
@@ -139,7 +142,10 @@ export interface AuditService {
    * Who asked for it is recorded. Fails with `broken`, and does nothing, if one of them was tampered with.
    */
   readonly prune: (beforeMs: number, actor?: Actor) => Effect.Effect<Pruned, AuditError>
-  /** From here on another key seals. Give it to the options, too: the next start of the program needs it. */
+  /**
+   * From here on another key seals, also if this fails because the store does: it is recorded when that is back. Give it
+   * to the options, too: the next start of the program needs it.
+   */
   readonly rotate: (key: AuditKey) => Effect.Effect<Receipt, AuditError>
 }
 
@@ -231,8 +237,14 @@ class Service implements AuditService {
     Effect.sync(() => this.writer.offer(record, this.clock.currentTimeMillisUnsafe()))
 
   readonly listen = (event: Event.PolicyEvent): void => {
-    const record = this.map(event)
-    if (record !== undefined) this.writer.offer(record, this.clock.currentTimeMillisUnsafe())
+    const at = this.clock.currentTimeMillisUnsafe()
+    let record: AuditRecord | undefined
+    try {
+      record = this.map(event)
+    } catch {
+      return this.writer.lose(at)
+    }
+    if (record !== undefined) this.writer.offer(record, at)
   }
 
   readonly waiting = Effect.sync(() => this.writer.waiting)
@@ -298,7 +310,9 @@ class Service implements AuditService {
       }
       const from = this.ring.sealing.id
       this.ring.add(raw)
-      return this.record({ action: ownActions.rotated, details: { from, to: id } })
+      const rotated: AuditRecord = { action: ownActions.rotated, details: { from, to: id } }
+      // The key seals from here on, whatever the store does: then it is recorded as soon as that is back.
+      return Effect.tapError(this.record(rotated), () => this.offer(rotated))
     })
 
   /** Reading goes on where writing fails: what is there can be read. */

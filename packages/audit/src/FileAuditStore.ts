@@ -2,7 +2,8 @@
  * An audit log in a file: a line of JSON for each entry, appended and on the disk before it is acknowledged.
  *
  * Beside `FILE` stand `FILE.head`, which says where the log ends, and `FILE.lock`, which keeps a second process from
- * writing. The lock is the operating system's and ends with the process. Anybody may read meanwhile.
+ * writing. The lock is the operating system's and ends with the process. Anybody may read meanwhile who may read the
+ * file: what takes its place, and its head, have its permissions. A link is another name of the same log.
  *
  * A process that is killed while it writes leaves an unfinished line at most; the next one writes over it and records that.
  * A full disk fails an append and leaves nothing of it behind.
@@ -16,7 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { AuditError } from "./AuditError.ts"
 import { lock, type Unlock } from "./internal/fileLock.ts"
-import { LogFile, readHead } from "./internal/logFile.ts"
+import { LogFile, readHead, realPath } from "./internal/logFile.ts"
 import { openReader, type Reader } from "./internal/fileReader.ts"
 
 export interface Options {
@@ -81,22 +82,25 @@ const placed = ({ offset, text }: { readonly offset: number; readonly text: stri
 })
 
 /** A log that is only read: by another process than the one that writes it, say. Fails when the file is not there. */
-export const reader = (path: string): AuditStore.AuditReader => ({
-  name,
-  places: "bytes",
-  head: io("read", () => readHead(path)),
-  read: readFrom(io("read", () => openReader(path, undefined))),
-  newest: (limit, before) =>
-    Effect.acquireUseRelease(
-      io("read", () => openReader(path, undefined)),
-      (opened) =>
-        Effect.map(
-          io("read", () => opened.newest(limit, before)),
-          (lines) => lines.map(placed)
-        ),
-      (opened) => Effect.promise(() => opened.close())
-    )
-})
+export const reader = (path: string): AuditStore.AuditReader => {
+  const opening = io("read", async () => openReader(await realPath(path), undefined))
+  return {
+    name,
+    places: "bytes",
+    head: io("read", async () => readHead(await realPath(path))),
+    read: readFrom(opening),
+    newest: (limit, before) =>
+      Effect.acquireUseRelease(
+        opening,
+        (opened) =>
+          Effect.map(
+            io("read", () => opened.newest(limit, before)),
+            (lines) => lines.map(placed)
+          ),
+        (opened) => Effect.promise(() => opened.close())
+      )
+  }
+}
 
 const acquireLock = (path: string): Effect.Effect<Unlock, AuditError, Scope.Scope> =>
   Effect.acquireRelease(
@@ -123,13 +127,15 @@ export const make = (
   options: Options
 ): Effect.Effect<AuditStore.AuditStoreService, AuditError | Config.ConfigError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { path, synchronous } = { ...defaults, ...options }
+    const { path: given, synchronous } = { ...defaults, ...options }
     yield* Checks.validate([
-      path.trim() === "" ? Checks.optionError("path", path, "the path of a file") : undefined,
+      given.trim() === "" ? Checks.optionError("path", given, "the path of a file") : undefined,
       synchronous !== "full" && synchronous !== "normal"
         ? Checks.optionError("synchronous", synchronous, "full, normal")
         : undefined
     ])
+    // However it is called, it is one log.
+    const path = yield* Effect.promise(() => realPath(given))
     yield* acquireLock(path)
     const log = yield* Effect.acquireRelease(
       Effect.mapError(

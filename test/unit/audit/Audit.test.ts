@@ -7,6 +7,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
@@ -147,6 +148,26 @@ describe("Audit", () => {
     }).pipe(Effect.scoped, quiet)
   )
 
+  it.effect("a store that takes no end is one that does not write, until it has an end", () =>
+    Effect.gen(function* () {
+      const memory = yield* AuditStore.makeMemory
+      const gate = yield* Latch.make(true)
+      const audit = yield* make({ ...memory, append: (build) => gate.whenOpen(memory.append(build)) })
+      yield* gate.close
+      yield* audit.offer({ action: "a" })
+      yield* TestClock.adjust("50 millis")
+      yield* audit.ready
+      yield* TestClock.adjust("1 second")
+      const refused = yield* Effect.forkChild(Effect.flip(audit.ready))
+      yield* TestClock.adjust("1 second")
+      expect((yield* Fiber.join(refused)).message).toContain("has not taken a batch for longer than 1000 ms")
+      yield* gate.open
+      yield* audit.flush
+      yield* audit.ready
+      expect((yield* audit.entries()).entries.map(({ action }) => action)).toEqual(["a", "audit-started"])
+    }).pipe(Effect.scoped, quiet)
+  )
+
   it.effect("the end of the scope writes what waits, and says that it stopped; nothing is taken after it", () =>
     Effect.gen(function* () {
       const store = yield* AuditStore.makeMemory
@@ -175,7 +196,10 @@ describe("Audit", () => {
         { action: "a", details: "x".repeat(2_000) },
         { action: "a", tokens: { input: Number.NaN, output: 1 } },
         { action: "a", tokens: { input: 1, output: -1 } },
-        { action: "a", at: Infinity }
+        { action: "a", at: Infinity },
+        // A number that no line has room for.
+        { action: "a", at: 1e16 },
+        { action: "a", at: -1e300 }
       ]
       for (const record of wrong) expect((yield* Effect.flip(audit.record(record))).reason).toBe("record")
       // From an event it is lost, and the log says so.
@@ -277,6 +301,20 @@ describe("Audit", () => {
       yield* both.record({ action: "b" })
       expect((yield* both.verify()).sound).toBe(true)
     }).pipe(Effect.scoped)
+  )
+
+  it.effect("a key that was changed while the store failed is recorded when it is back", () =>
+    Effect.gen(function* () {
+      const { state, store } = yield* makeFlaky
+      const audit = yield* make(store)
+      state.fails = true
+      expect((yield* Effect.flip(audit.rotate(keyOf("k2", "b")))).reason).toBe("store")
+      state.fails = false
+      yield* audit.flush
+      const { entries } = yield* audit.entries({ action: "audit-key-rotated" })
+      expect(entries).toMatchObject([{ keyId: "k2", details: { from: "k1", to: "k2" } }])
+      expect((yield* audit.verify()).sound).toBe(true)
+    }).pipe(Effect.scoped, quiet)
   )
 
   it.effect("a log whose end was tampered with is not written to", () =>
@@ -404,6 +442,30 @@ describe("Audit", () => {
       expect(entries[0]!.promptHash).toMatch(/^[0-9a-f]{64}$/)
       expect(JSON.stringify(entries)).not.toContain("secret question")
       expect(heard).toContain("request-finished")
+    })
+  )
+
+  it.effect("what cannot be made of an event is lost and counted, and heard by others all the same", () =>
+    Effect.gen(function* () {
+      const heard: Array<string> = []
+      const audit = Audit.layer({
+        keys: [keyOf("k1")],
+        fromEvent: () => {
+          throw new Error("a bug")
+        }
+      }).pipe(
+        Layer.provideMerge(AuditStore.layerMemory),
+        Layer.provide(Layer.succeed(Event.EventSink, (event: Event.PolicyEvent) => heard.push(event.type)))
+      )
+      const { entries } = yield* Effect.gen(function* () {
+        const service = yield* Audit.Audit
+        const sink = yield* Event.EventSink
+        sink!({ type: "ledger-records-lost", store: "far", count: 3 })
+        yield* service.flush
+        return yield* service.entries()
+      }).pipe(Effect.provide(audit))
+      expect(heard).toEqual(["audit-entries-lost", "ledger-records-lost"])
+      expect(entries).toMatchObject([{ action: "audit-entries-lost", details: { count: 1 } }, {}])
     })
   )
 

@@ -6,7 +6,9 @@ import * as Logger from "effect/Logger"
 import { spawn, spawnSync } from "node:child_process"
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,6 +16,8 @@ import {
   renameSync,
   rmSync,
   statSync,
+  statfsSync,
+  symlinkSync,
   truncateSync,
   writeFileSync
 } from "node:fs"
@@ -382,10 +386,62 @@ describe("FileAuditStore", () => {
             expect(entries.find((entry) => entry.action === "audit-entries-lost")!.details).toMatchObject({ count: 30 })
             expect(count("audit-resumed")).toBe(1)
             expect((yield* audit.verify()).findings).toEqual([])
+            // Not enough for a second copy of what a prune keeps: it fails, and leaves none of it.
+            const { bfree, bsize } = statfsSync(mount)
+            writeFileSync(ballast, Buffer.alloc(bfree * bsize - 100_000))
+            const before = entries.at(-1)!.at + 1
+            expect(yield* Effect.flip(audit.prune(before))).toMatchObject({ reason: "store" })
+            expect(readdirSync(mount).filter((name) => name.endsWith(".new"))).toEqual([])
+            expect((yield* audit.record({ action: "after" })).seq).toBeGreaterThan(acknowledged)
           })
         )
         expect((yield* verify(path)).findings).toEqual([])
       }).pipe(Effect.scoped, quiet)
+  )
+
+  it.live("a link is another name of the same log: one lock, one head, and a prune of the file itself", () =>
+    Effect.gen(function* () {
+      const base = yield* folder
+      mkdirSync(join(base, "data"))
+      const [path, link] = [join(base, "data", "audit.log"), join(base, "link.log")]
+      // There is nothing yet where it leads.
+      symlinkSync(path, link)
+      yield* using(link, (audit) =>
+        Effect.gen(function* () {
+          yield* recordMany(audit, 5)
+          expect(yield* Effect.flip(Effect.scoped(FileAuditStore.make({ path })))).toMatchObject({ reason: "locked" })
+          const { entries } = yield* audit.entries({ limit: 1 })
+          yield* Effect.sleep("5 millis")
+          expect((yield* audit.prune(entries[0]!.at + 1)).entries).toBe(6)
+          yield* audit.record({ action: "after" })
+        })
+      )
+      expect(lstatSync(link).isSymbolicLink()).toBe(true)
+      expect(readdirSync(base).toSorted()).toEqual(["data", "link.log"])
+      expect(yield* verify(link)).toMatchObject({ sound: true, pruned: { entries: 6 } })
+      yield* using(path, (audit) => recordMany(audit, 1))
+      expect(yield* verify(path)).toMatchObject({ sound: true })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("who else may read the log may read its head, too, and what a prune leaves", () =>
+    Effect.gen(function* () {
+      const path = join(yield* folder, "audit.log")
+      const modes = () => [path, `${path}.head`].map((each) => statSync(each).mode & 0o777)
+      yield* using(path, (audit) => recordMany(audit, 5))
+      expect(modes()).toEqual([0o600, 0o600])
+      chmodSync(path, 0o640)
+      yield* using(path, (audit) =>
+        Effect.gen(function* () {
+          yield* recordMany(audit, 1)
+          expect(modes()).toEqual([0o640, 0o640])
+          chmodSync(path, 0o644)
+          yield* audit.prune(Date.now() + 60_000)
+          yield* recordMany(audit, 1)
+          expect(modes()).toEqual([0o644, 0o644])
+        })
+      )
+    }).pipe(Effect.scoped)
   )
 
   it.live("is a Layer", () =>

@@ -70,6 +70,8 @@ export class Writer {
   private flushing: Array<Deferred.Deferred<void, AuditError>> = []
   private lost = { count: 0, fromMs: 0, toMs: 0 }
   private failing: Failing | undefined
+  /** Whether the batch under way takes longer than anybody should wait for it. */
+  private stuck = false
   private closed = false
 
   constructor(
@@ -133,7 +135,7 @@ export class Writer {
           LLMError.withoutStack(
             () =>
               new LLMError.StoreError({
-                message: `the audit log is not written: ${this.failing?.error.message ?? "too many entries wait"}`,
+                message: `the audit log is not written: ${this.notWell}`,
                 store: this.store.name,
                 operation: "append"
               })
@@ -141,6 +143,13 @@ export class Writer {
         )
     })
   )
+
+  private get notWell(): string {
+    if (this.failing !== undefined) return this.failing.error.message
+    return this.stuck
+      ? `the store has not taken a batch for longer than ${Math.round(this.settings.readyWaitMs)} ms`
+      : "too many entries wait"
+  }
 
   /** Writes until it is closed, and then what is left. */
   readonly run: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
@@ -166,11 +175,31 @@ export class Writer {
     }
     let built: Built | undefined
     const append = this.store.append((tail) => Result.map(this.chain.build(tail, drafts), (made) => (built = made)))
-    return Effect.matchEffect(append, {
+    return Effect.matchEffect(this.watched(append), {
       onSuccess: () => Effect.as(this.written(items, built!, lost), false),
       onFailure: (error) => Effect.as(this.refused(items, asAuditError(error), failing?.sinceMs), true)
     })
   }).pipe(Effect.uninterruptible)
+
+  /** While a store takes no end, nobody is told that what comes can be written. */
+  private watched<E>(append: Effect.Effect<void, E>): Effect.Effect<void, E> {
+    return Effect.withFiber((fiber) => {
+      const timer = Effect.runForkWith(fiber.context)(
+        Effect.andThen(
+          Effect.sleep(this.settings.readyWaitMs),
+          Effect.sync(() => {
+            this.stuck = true
+            this.well.closeUnsafe()
+          })
+        )
+      )
+      return Effect.onExitPrimitive(append, () => {
+        timer.interruptUnsafe()
+        this.stuck = false
+        return undefined
+      })
+    })
+  }
 
   /** What the log says of itself: that it was not written for a while, and what was lost. */
   private ownDrafts(): ReadonlyArray<Draft> {
@@ -247,7 +276,8 @@ export class Writer {
     return flushed
   }
 
-  private lose(at: number): void {
+  /** Counts an entry that is not written. */
+  lose(at: number): void {
     const { count, fromMs } = this.lost
     this.lost = { count: count + 1, fromMs: count === 0 ? at : fromMs, toMs: at }
     if (!this.closed) this.work.openUnsafe()

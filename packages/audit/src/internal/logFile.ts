@@ -5,8 +5,8 @@
  * entry that the head names was never acknowledged.
  */
 import { constants } from "node:fs"
-import { type FileHandle, open, readFile, rename, stat } from "node:fs/promises"
-import { dirname } from "node:path"
+import { type FileHandle, open, readFile, readlink, realpath, rename, rm, stat } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
 import { isLine, type Line, Splitter, wholeLines } from "./fileLines.ts"
 import { parseHead } from "./record.ts"
 
@@ -82,8 +82,34 @@ const syncFolder = async (path: string): Promise<void> => {
   }
 }
 
+const ownMode = 0o600
+
 const openToWrite = (path: string, more = 0): Promise<FileHandle> =>
-  open(path, constants.O_RDWR | constants.O_CREAT | more, 0o600)
+  open(path, constants.O_RDWR | constants.O_CREAT | more, ownMode)
+
+/** Opens a file that is to take the place of another one: who may read that one may read this one. */
+const openAnew = async (path: string, mode: number): Promise<FileHandle> => {
+  const file = await openToWrite(path, constants.O_TRUNC | (constants.O_NOFOLLOW ?? 0))
+  if (mode === ownMode) return file
+  try {
+    await file.chmod(mode)
+    return file
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+/** Where a log is, if its path is a link: all that stands beside it stands there. */
+export const realPath = async (path: string): Promise<string> => {
+  try {
+    return await realpath(path)
+  } catch {
+    // A link to a file that is not there yet, or no link.
+    const to = await readlink(path).catch(() => undefined)
+    return to === undefined ? path : resolve(dirname(path), to)
+  }
+}
 
 export class LogFile {
   readonly path: string
@@ -95,6 +121,8 @@ export class LogFile {
   private file: FileHandle
   /** Bytes that the file has, or should have. */
   private size = 0
+  /** Who may do what with it. */
+  private mode = ownMode
   private readonly sync: boolean
 
   private constructor(path: string, file: FileHandle, sync: boolean) {
@@ -167,7 +195,7 @@ export class LogFile {
     const from = await this.offsetAfter(through, first)
     if (from === undefined) return false
     const path = `${this.path}.new`
-    const file = await openToWrite(path, constants.O_TRUNC)
+    const file = await openAnew(path, this.mode)
     const before = Buffer.from(`${checkpoint}\n`, "latin1")
     try {
       await writeAll(file, before, 0)
@@ -179,6 +207,8 @@ export class LogFile {
       await rename(path, this.path)
     } catch (error) {
       await file.close()
+      // On a full disk it would be in the way of what is still to be written.
+      await rm(path, { force: true })
       throw error
     }
     await this.file.close()
@@ -212,6 +242,7 @@ export class LogFile {
     const [there, own] = [await stat(this.path), await this.file.stat()]
     if (there.ino !== own.ino || there.dev !== own.dev) throw new Error("another file stands in its place")
     if (own.size !== this.size) throw new Error(`it has ${own.size} bytes where ${this.size} were written`)
+    this.mode = own.mode & 0o777
   }
 
   private async writeLines(bytes: Buffer, end: number): Promise<void> {
@@ -222,7 +253,7 @@ export class LogFile {
 
   /** Writes the next head beside the one in force: at the same time as the lines, so that the disk is waited for once. */
   private async prepareHead(head: string): Promise<void> {
-    const file = await openToWrite(newHeadPath(this.path), constants.O_TRUNC)
+    const file = await openAnew(newHeadPath(this.path), this.mode)
     try {
       await writeAll(file, Buffer.from(`${head}\n`, "latin1"), 0)
       if (this.sync) await file.datasync()

@@ -21,7 +21,7 @@ const wrongWith = (record: AuditRecord): string | undefined => {
   if (record.tokens !== undefined && !(whole(record.tokens.input) && whole(record.tokens.output))) {
     return "tokens are not whole numbers of at least 0"
   }
-  if (record.at !== undefined && !Number.isFinite(record.at)) return "at is not a number"
+  if (record.at !== undefined && !Number.isSafeInteger(Math.floor(record.at))) return "at is not a time in milliseconds"
   return undefined
 }
 
