@@ -152,8 +152,14 @@ const maxSilences = 100
 
 const nanosOf = (dollars: string): number => Number(Money.parse(dollars) ?? 0n)
 
-const silenceApplies = (silence: Silence, alert: Alert, wallMs: number): boolean =>
-  wallMs < silence.until &&
+/** A silence, and when it ends by the monotonic clock: nobody means to silence alerts for a day longer by setting a clock. */
+interface Silencing {
+  readonly silence: Silence
+  readonly untilMs: number
+}
+
+const silenceApplies = ({ silence, untilMs }: Silencing, alert: Alert, nowMs: number): boolean =>
+  nowMs < untilMs &&
   (silence.rule === undefined || silence.rule === alert.rule) &&
   (silence.key === undefined || silence.key === alert.key)
 
@@ -180,9 +186,9 @@ export const make = <R = never>(
     const prefix = `inc-${(yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)}`
     const evaluator = new Evaluator(rules, nanosOf, now())
     const book = new Book(prefix)
-    let silences: ReadonlyArray<Silence> = []
+    let silences: ReadonlyArray<Silencing> = []
     let silenceCount = 0
-    const silenced = (alert: Alert, wallMs: number) => silences.some((each) => silenceApplies(each, alert, wallMs))
+    const silenced = (alert: Alert, nowMs: number) => silences.some((each) => silenceApplies(each, alert, nowMs))
     const record = (entry: AlertRecord): void => {
       try {
         onRecord?.(entry)
@@ -211,17 +217,25 @@ export const make = <R = never>(
       for (const { alert, type } of changes) record({ at: at.wallMs, type: `alert-${type}`, alert })
       for (const { incident, type } of incidents) record({ at: at.wallMs, type: `incident-${type}`, incident })
       const closed = incidents.findLast(({ type }) => type === "closed")?.incident
-      outbox.update(at, evaluator.alerts(), changes, (alert) => silenced(alert, at.wallMs), book.current(at) ?? closed)
+      outbox.update(at, evaluator.alerts(), changes, (alert) => silenced(alert, at.ms), book.current(at) ?? closed)
     }
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(every), Effect.sync(evaluateNow))))
+    // Whatever goes wrong at one look, there is a next one.
+    const look = Effect.catchCause(Effect.sync(evaluateNow), (cause) =>
+      Effect.logError("The rules of alerts could not be looked at", cause)
+    )
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(every), look)))
 
     return {
       handle: (event) => {
-        const at = now()
-        evaluator.event(at, event)
-        book.event(at, event)
+        try {
+          const at = now()
+          evaluator.event(at, event)
+          book.event(at, event)
+        } catch {
+          // What is no event of the library is none of ours; whoever listens beside goes on hearing.
+        }
       },
-      evaluate: Effect.sync(evaluateNow),
+      evaluate: look,
       snapshot: Effect.sync(() => {
         const at = now()
         const alerts = evaluator.alerts()
@@ -235,30 +249,33 @@ export const make = <R = never>(
               : "inactive"
         return {
           rules: rules.map((rule) => ({ name: rule.name, kind: rule.kind, state: stateOf(rule.name), rule })),
-          firing: firing.map((alert) => ({ ...alert, silenced: silenced(alert, at.wallMs) })),
+          firing: firing.map((alert) => ({ ...alert, silenced: silenced(alert, at.ms) })),
           pending,
           incidents: book.all(at),
-          silences: silences.filter(({ until }) => at.wallMs < until),
+          silences: silences
+            .filter(({ untilMs }) => at.ms < untilMs)
+            .map(({ silence, untilMs }) => ({ ...silence, until: Math.round(at.wallMs + untilMs - at.ms) })),
           notifiers: notifiers.map((notifier) => notifier.stats())
         }
       }),
       silence: ({ comment = "", for: time, key, rule }) =>
         Effect.map(Checks.validate([Checks.positiveDuration("for", time)]), () => {
-          const wallMs = clock.currentTimeMillisUnsafe()
+          const at = now()
+          const lastsMs = Checks.millisOf(time)!
           const silence: Silence = {
             id: `silence-${++silenceCount}`,
             ...(rule === undefined ? {} : { rule }),
             ...(key === undefined ? {} : { key }),
-            until: wallMs + Checks.millisOf(time)!,
+            until: Math.round(at.wallMs + lastsMs),
             comment: comment.slice(0, 500)
           }
-          const kept = silences.filter(({ until }) => wallMs < until).sort((a, b) => b.until - a.until)
-          silences = [silence, ...kept.slice(0, maxSilences - 1)]
+          const kept = silences.filter(({ untilMs }) => at.ms < untilMs).sort((a, b) => b.untilMs - a.untilMs)
+          silences = [{ silence, untilMs: at.ms + lastsMs }, ...kept.slice(0, maxSilences - 1)]
           return silence
         }),
       unsilence: (id) =>
         Effect.sync(() => {
-          silences = silences.filter((each) => each.id !== id)
+          silences = silences.filter(({ silence }) => silence.id !== id)
         }),
       withRemedy: (remedy) =>
         Effect.andThen(

@@ -8,6 +8,7 @@
 import { Money } from "@breakwater/core"
 import type { Cause } from "./internal/causes.ts"
 import type { Alert } from "./internal/evaluator.ts"
+import { oneLine } from "./internal/text.ts"
 import type { Policies } from "./internal/tally.ts"
 
 export type { Cause, CauseName } from "./internal/causes.ts"
@@ -69,7 +70,7 @@ const seconds = (ms: number): string => {
 }
 
 /** Text that stands for itself in Markdown, on one line. */
-const plain = (text: string): string => text.replace(/[\r\n]+/g, " ").replace(/([\\`*_[\]<>|#])/g, "\\$1")
+const plain = (text: string): string => oneLine(text).replace(/([\\`*_[\]<>|#])/g, "\\$1")
 
 const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
   [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n")

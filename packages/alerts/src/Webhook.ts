@@ -60,6 +60,9 @@ export const defaults = {
   tolerance: "5 minutes"
 } as const
 
+/** Characters of a secret at least. */
+const shortestSecret = 16
+
 /** The header of the signature, and that of the notification's id. */
 export const signatureHeader = "breakwater-signature"
 export const deliveryHeader = "breakwater-delivery"
@@ -98,7 +101,7 @@ const refuse = (message: string) => Effect.fail(new SignatureError({ message }))
 
 /**
  * Checks a notification that was received: its body as it came, byte for byte, the header {@link signatureHeader}, and
- * the keys by their names (several, while one is replaced by another). The comparison takes the same time for every
+ * the keys by their names (several, while one is replaced by another; a secret below 16 characters is none). The comparison takes the same time for every
  * wrong signature. Answers with the key's name.
  *
  * Fails with a `SignatureError`; also for a timestamp further from now than `tolerance` (default 5 minutes), so that
@@ -114,7 +117,8 @@ export const verify = (options: {
     const match = headerPattern.exec(options.header ?? "")
     if (match === null) return yield* refuse("there is no signature, or it cannot be read")
     const [, seconds, id, signature] = match as unknown as [string, string, string, string]
-    const key = options.keys.find((each) => each.id === id)
+    // A secret that was left out by mistake would let everybody in.
+    const key = options.keys.find((each) => each.id === id && Redacted.value(each.secret).length >= shortestSecret)
     if (key === undefined) return yield* refuse("the key of the signature is not known")
     const now = yield* Clock.currentTimeMillis
     const toleranceMs = Duration.toMillis(Duration.fromInputUnsafe(options.tolerance ?? defaults.tolerance))
@@ -152,7 +156,7 @@ const endpoint = (given: Options["url"], allowHttp: boolean): URL | Config.Confi
 const checkKey = (key: Key | undefined): Config.ConfigError | undefined => {
   if (key === undefined) return undefined
   if (!/^[\w.-]{1,64}$/.test(key.id)) return Checks.optionError("key.id", key.id, "1 to 64 letters, digits, . - and _")
-  return Redacted.value(key.secret).length >= 16
+  return Redacted.value(key.secret).length >= shortestSecret
     ? undefined
     : Checks.optionError("key.secret", hidden, "at least 16 characters")
 }

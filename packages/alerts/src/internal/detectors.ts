@@ -235,24 +235,29 @@ const circuitOpen = (rule: CircuitOpen): Detector => {
   }
 }
 
+/** One key for each account: limits may have a name in common, and are told apart by what is not in it then. */
+const accountKey = ({ budget, period, scope, value }: Event.BudgetThreshold | Event.BudgetRejected): string =>
+  `${budget}${value === "" ? "" : `:${value}`}${budget === `${scope} ${period}` ? "" : ` (${scope}, ${period})`}`
+
 const budget = (rule: BudgetShare): Detector => {
   const share = rule.share ?? defaults.share
-  const accounts = new Map<string, { value: number; untilWallMs: number; text: string }>()
+  const accounts = new Map<string, { key: string; value: number; untilWallMs: number; text: string }>()
   return {
     event: (now, event) => {
       if (event.type !== "budget-threshold" && event.type !== "budget-rejected") return
       if (rule.budget !== undefined && rule.budget !== event.budget) return
-      const key = event.value === "" ? event.budget : `${event.budget}:${event.value}`
+      const key = accountKey(event)
+      const account = JSON.stringify([event.budget, event.scope, event.value, event.period])
       const spent = event.limit > 0n ? Number(event.spent) / Number(event.limit) : 1
       // A call was turned away: for the callers it is spent, whatever the share says.
       const value = event.type === "budget-rejected" ? Math.max(1, spent) : spent
-      if (value < share) return void accounts.delete(key)
-      if (accounts.size >= maxKeys && !accounts.has(key)) return
+      if (value < share) return void accounts.delete(account)
+      if (accounts.size >= maxKeys && !accounts.has(account)) return
       const text = `${percent(value)} of the budget ${key} (${event.period}) is spent`
-      accounts.set(key, { value, untilWallMs: endOfPeriod(event.period, now.wallMs), text })
+      accounts.set(account, { key, value, untilWallMs: endOfPeriod(event.period, now.wallMs), text })
     },
     read: (now) =>
-      [...accounts].flatMap(([key, { text, untilWallMs, value }]) => {
+      [...accounts].flatMap(([account, { key, text, untilWallMs, value }]) => {
         if (now.wallMs < untilWallMs)
           return {
             key,
@@ -262,7 +267,7 @@ const budget = (rule: BudgetShare): Detector => {
             level: value / share,
             text
           }
-        accounts.delete(key)
+        accounts.delete(account)
         return []
       })
   }

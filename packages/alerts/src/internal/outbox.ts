@@ -3,6 +3,7 @@ import type { Incident } from "../Incident.ts"
 import type { Notification, Notifier } from "../Notifier.ts"
 import type { Now } from "./detectors.ts"
 import type { Alert, Change } from "./evaluator.ts"
+import { shortHash } from "./text.ts"
 
 interface Acting {
   readonly apply: (alert: Alert, nowMs: number) => void
@@ -12,6 +13,16 @@ interface Acting {
 interface Told {
   lastMs: number
   reminders: number
+}
+
+/** Characters of an alert's id in that of a notification. */
+const maxId = 150
+
+/** Headers carry it, and keys may be any text: of visible ASCII, bounded, and another one for every alert. */
+const headerId = (id: string): string => {
+  const text = encodeURIComponent(id.toWellFormed())
+  const same = text.length <= maxId && id.isWellFormed()
+  return same ? text : `${text.slice(0, maxId)}~${shortHash(id)}`
 }
 
 export class Outbox {
@@ -68,13 +79,18 @@ export class Outbox {
   ): void {
     if (this.notifiers.length === 0) return
     const notification: Notification = {
-      // Headers carry it: keys may be any text.
-      id: `${encodeURIComponent(alert.id).slice(0, 150)}-${alert.firingAt ?? alert.since}-${status}${suffix}`,
+      id: `${headerId(alert.id)}-${alert.firingAt ?? alert.since}-${status}${suffix}`,
       status,
       at: now.wallMs,
       alert,
       ...(incident === undefined ? {} : { incident })
     }
-    for (const notifier of this.notifiers) notifier.notify(notification)
+    for (const notifier of this.notifiers) {
+      try {
+        notifier.notify(notification)
+      } catch {
+        // One that breaks its word keeps nothing from the others.
+      }
+    }
   }
 }
