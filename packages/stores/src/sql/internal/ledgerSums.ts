@@ -43,7 +43,7 @@ export interface Sum extends Ledger.LedgerTotals {
 }
 
 /** What a row of the sums of all dimensions is of, in the order of its columns. */
-export type Cross = readonly [
+type Cross = readonly [
   tenant: string,
   user: string,
   project: string,
@@ -158,7 +158,7 @@ export const crossSumsOf = (records: ReadonlyArray<Ledger.LedgerRecord>): Readon
       boundedLongest: bounded ? totals.outputTokens : 0
     })
   }
-  for (const sum of [...hours.values()]) {
+  for (const sum of Array.from(hours.values())) {
     const [tenant, , , , ...model] = sum.of
     addCross(hours, { ...sum, kind: "models", of: [tenant, "", "", "", ...model] })
   }

@@ -9,7 +9,7 @@ export interface Insert {
   readonly columns: ReadonlyArray<string>
   readonly rows: ReadonlyArray<ReadonlyArray<unknown>>
   /** What stands after the rows. */
-  readonly then: string
+  readonly clause: string
 }
 
 /** Columns that are sums. */
@@ -40,7 +40,17 @@ const totalValues = (sum: Ledger.LedgerTotals): ReadonlyArray<number | bigint> =
 const bounded = ["bounded_records", "bounded_max", "bounded_output"] as const
 
 const crossColumns = [
-  ...["kind", "level", "slot", "tenant", "user_id", "project", "key_id", "provider", "model", "operation", "outcome"],
+  "kind",
+  "level",
+  "slot",
+  "tenant",
+  "user_id",
+  "project",
+  "key_id",
+  "provider",
+  "model",
+  "operation",
+  "outcome",
   ...totals,
   ...bounded,
   "bounded_longest"
@@ -84,7 +94,7 @@ export const recordsInsert = (records: ReadonlyArray<Ledger.LedgerRecord>): Inse
   table: "breakwater_ledger",
   columns,
   rows: records.map(valuesOf),
-  then: "ON CONFLICT (id) DO NOTHING RETURNING id"
+  clause: "ON CONFLICT (id) DO NOTHING RETURNING id"
 })
 
 /** What records that are new add to the sums. */
@@ -93,13 +103,13 @@ export const sumInserts = (records: ReadonlyArray<Ledger.LedgerRecord>): Readonl
     table: "breakwater_ledger_sums",
     columns: sumColumns,
     rows: sumsOf(records).map(sumValues),
-    then: addToSums
+    clause: addToSums
   },
   {
     table: "breakwater_ledger_cross",
     columns: crossColumns,
     rows: crossSumsOf(records).map(crossValues),
-    then: addToCross
+    clause: addToCross
   }
 ]
 
@@ -116,12 +126,12 @@ export const statementsOf = (insert: Insert): ReadonlyArray<Insert> => {
 
 /** A statement and its parameters. Placeholders are written out: the generic helper takes longer than the database. */
 export const textOf = (
-  { columns, rows, table, then }: Insert,
+  { columns, rows, table, clause }: Insert,
   numbered: boolean
 ): { readonly statement: string; readonly params: ReadonlyArray<unknown> } => {
   const params: Array<unknown> = []
   const tuples = rows.map(
     (row) => `(${row.map((value) => (numbered ? `$${params.push(value)}` : (params.push(value), "?"))).join(",")})`
   )
-  return { statement: `INSERT INTO ${table} (${columns.join(",")}) VALUES ${tuples.join(",")} ${then}`, params }
+  return { statement: `INSERT INTO ${table} (${columns.join(",")}) VALUES ${tuples.join(",")} ${clause}`, params }
 }
