@@ -57,7 +57,11 @@ describe("alerts", () => {
       const { notifier, said, told } = listener()
       const alerts = yield* Alerts.make({ rules: [{ kind: "circuit-open", name: "open" }], notify: [notifier] })
       alerts.handle(circuit("a/m", "open"))
-      yield* passing(8 * 3_600 + 20)
+      for (let half = 0; half < 16; half++) {
+        yield* passing(1_800)
+        alerts.handle({ type: "circuit-rejected", key: "a/m", state: "open", retryAfterMs: 1_000 })
+      }
+      yield* passing(20)
       expect(said()).toEqual(["firing open/a/m", "reminder open/a/m", "reminder open/a/m"])
       expect(new Set(told.map(({ id }) => id)).size).toBe(3)
     })

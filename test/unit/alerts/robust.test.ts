@@ -235,6 +235,43 @@ describe("time", () => {
   )
 })
 
+describe("a circuit", () => {
+  const at = (rules: ReadonlyArray<Rules.Rule>) => {
+    const now = { ms: 0, wallMs: 0 }
+    const evaluator = new Evaluator(rules, Number, now)
+    return {
+      pass: (byMs: number) => void (now.ms += byMs),
+      send: (event: Event.PolicyEvent) => evaluator.event(now, event),
+      tick: () => evaluator.tick(now).map(({ alert, type }) => `${type} ${alert.id}`)
+    }
+  }
+
+  it("that nobody asks for any more, after a reload say, does not fire for ever", () => {
+    const { pass, send, tick } = at([open])
+    const rejected = { type: "circuit-rejected", key: "a/m", state: "open", retryAfterMs: 60_000 } as const
+    send({ ...circuit("a/m", "open"), openForMs: 600_000 })
+    expect(tick()).toEqual(["firing open/a/m"])
+    pass(65 * 60_000)
+    send(rejected)
+    pass(50 * 60_000)
+    expect(tick()).toEqual([])
+    pass(15 * 60_000)
+    expect(tick()).toEqual(["resolved open/a/m"])
+    send(rejected)
+    expect(tick()).toEqual([])
+  })
+
+  it("that is held by hand fires until it is let go", () => {
+    const { pass, send, tick } = at([{ ...open, forced: true }])
+    send(circuit("a/m", "forced-open"))
+    expect(tick()).toEqual(["firing open/a/m"])
+    pass(30 * 86_400_000)
+    expect(tick()).toEqual([])
+    send(circuit("a/m", "closed", "forced-open"))
+    expect(tick()).toEqual(["resolved open/a/m"])
+  })
+})
+
 describe("budgets", () => {
   const stage = () => {
     const now = { ms: 0, wallMs: Date.UTC(2026, 0, 15, 12) }

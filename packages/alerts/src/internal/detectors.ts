@@ -213,25 +213,43 @@ const costRate = (rule: CostRate, limitNanos: number, start: Now): Detector => {
 
 // --- states -------------------------------------------------------------------------------------------------------
 
+/**
+ * Past the end of an open circuit, how long nobody need ask for it before it is taken for gone: breakers forget such
+ * circuits, and one that a reload has replaced never says that it is closed. By hand it is held until it is let go.
+ */
+const goneMs = 3_600_000
+
 const circuitOpen = (rule: CircuitOpen): Detector => {
-  const states = new Map<string, string>()
+  const states = new Map<string, { readonly state: string; untilMs: number }>()
   const counts = (state: string) =>
     state === "open" || state === "half-open" || (rule.forced === true && state === "forced-open")
   return {
-    event: (_, event) => {
+    event: (now, event) => {
+      if (event.type === "circuit-rejected") {
+        const known = states.get(event.key)
+        if (known !== undefined) known.untilMs = Math.max(known.untilMs, now.ms + event.retryAfterMs + goneMs)
+        return
+      }
       if (event.type !== "circuit-changed" || !matches(rule.key, event.key)) return
-      if (!counts(event.to)) states.delete(event.key)
-      else if (states.size < maxKeys || states.has(event.key)) states.set(event.key, event.to)
+      if (!counts(event.to)) return void states.delete(event.key)
+      if (states.size >= maxKeys && !states.has(event.key)) return
+      const untilMs = event.to === "forced-open" ? Infinity : now.ms + (event.openForMs ?? 0) + goneMs
+      states.set(event.key, { state: event.to, untilMs })
     },
-    read: () =>
-      Array.from(states, ([key, state]) => ({
-        key,
-        severity: severityOf(rule),
-        value: 1,
-        threshold: 1,
-        level: 1,
-        text: `the circuit of ${key} is ${state}`
-      }))
+    read: (now) =>
+      [...states].flatMap(([key, { state, untilMs }]) => {
+        if (now.ms < untilMs)
+          return {
+            key,
+            severity: severityOf(rule),
+            value: 1,
+            threshold: 1,
+            level: 1,
+            text: `the circuit of ${key} is ${state}`
+          }
+        states.delete(key)
+        return []
+      })
   }
 }
 
