@@ -70,6 +70,13 @@ const reset = new Set([
   "ERR_HTTP2_SESSION_ERROR"
 ])
 
+/** What came was no answer: the request had been sent, and may have been billed. */
+const isNoAnswer = ({ code = "", error }: Fault): boolean =>
+  code.startsWith("HPE_") ||
+  code === "UND_ERR_HEADERS_OVERFLOW" ||
+  // Not every one of its errors has a code.
+  (error instanceof Error && error.name === "HTTPParserError")
+
 const isTls = (fault: Fault): boolean => {
   const code = fault.code ?? ""
   return (
@@ -84,6 +91,7 @@ const phaseOf = (fault: Fault, sent: boolean): Phase => {
   if (dns.has(code) || fault.syscall === "getaddrinfo") return "dns"
   if (connect.has(code)) return "connect"
   if (code === "EPIPE") return "write"
+  if (isNoAnswer(fault)) return "read"
   if (reset.has(code) || /other side closed|socket hang up|terminated|aborted|premature/i.test(fault.message)) {
     return "reset"
   }
