@@ -36,7 +36,7 @@
  * Effect.runPromise(Effect.provide(program, Layer.merge(llm, mlflow).pipe(Layer.provide(http))))
  * ```
  */
-import { Event, Options as Checks, Retry } from "@breakwater/core"
+import { Event, Options as Checks, Retry, Telemetry } from "@breakwater/core"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
@@ -53,7 +53,6 @@ import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as OtlpTracer from "effect/observability/OtlpTracer"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import * as Tracer from "effect/Tracer"
 import { Tracking } from "./internal/tracking.ts"
 import * as MLflowClient from "./MLflowClient.ts"
@@ -185,6 +184,7 @@ const trackingOf = (options: Options) =>
     yield* Effect.forkScoped(
       Effect.forever(
         work.await.pipe(
+          Effect.raceFirst(tracking.over),
           Effect.andThen(Effect.raceFirst(Effect.sleep(settings.flushEvery), full.await)),
           Effect.andThen(Effect.retry(round, { schedule: backoff })),
           Effect.ignore
@@ -198,7 +198,13 @@ const trackingOf = (options: Options) =>
   })
 
 const serviceOf = (tracking: Tracking, client: MLflowClient.Client): MLflowService => ({
-  handle: tracking.handle,
+  handle: (event) => {
+    try {
+      tracking.handle(event)
+    } catch {
+      // What is no event of the library is none of ours; whoever listens beside goes on hearing.
+    }
+  },
   logMetric: (key, value, step) => Effect.sync(() => tracking.metric(key, value, step)),
   logParam: (key, value) => Effect.sync(() => tracking.param(key, value)),
   setTag: (key, value) => Effect.sync(() => tracking.tag(key, value)),
@@ -206,7 +212,7 @@ const serviceOf = (tracking: Tracking, client: MLflowClient.Client): MLflowServi
     Effect.flatMap(tracking.ensureRun, (run) => client.putArtifact(run, path, content, contentType)),
   flush: tracking.flush,
   stats: Effect.sync(() => ({
-    waiting: tracking.outbox.size,
+    waiting: tracking.waiting,
     sent: tracking.sent,
     dropped: tracking.outbox.dropped,
     refused: tracking.refused,
@@ -229,29 +235,6 @@ export const make = (
 /** Spans of one export: the server links at most 100 traces to a run at once, and takes its time for each. */
 const spansAtOnce = 100
 
-/** Exports under way at once, and those that may wait for their turn. */
-const exportsAtOnce = 2
-const exportsWaiting = 20
-
-/**
- * Bounds what a slow server can gather behind it: past that the export fails, and the exporter rests for a minute without
- * keeping spans.
- */
-const bounded = (timeout: Duration.Input) => {
-  const turns = Semaphore.makeUnsafe(exportsAtOnce)
-  let open = 0
-  const late = Effect.die(new Error("the server takes no more spans"))
-  return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => {
-      if (open >= exportsAtOnce + exportsWaiting) return late
-      open++
-      return Effect.ensuring(
-        turns.withPermits(1)(Effect.timeoutOrElse(effect, { duration: timeout, orElse: () => late })),
-        Effect.sync(() => open--)
-      )
-    })
-}
-
 /** A tracer whose spans go to the server, with the experiment in a header once it is known. */
 const tracerOf = (options: Options, tracking: Tracking) =>
   Effect.gen(function* () {
@@ -267,7 +250,8 @@ const tracerOf = (options: Options, tracking: Tracking) =>
           )
         })
       ),
-      HttpClient.transformResponse(bounded(timeout))
+      HttpClient.withScope,
+      HttpClient.transformResponse(Telemetry.boundedExports({ timeout }))
     )
     const exporting = Layer.mergeAll(
       OtlpExporter.layerFlusher,

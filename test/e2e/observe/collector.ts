@@ -111,8 +111,8 @@ class Collector {
   }
 }
 
-/** How a collector behaves: well, or with a status, or by never answering. */
-export type Manner = "well" | "silent" | 500
+/** How a collector behaves: well, or with a status, or by never answering, or never to the end. */
+export type Manner = "well" | "silent" | "stalls" | 500
 
 const listening = (manner: Manner, collector: Collector): Promise<Server> =>
   new Promise((resolve) => {
@@ -121,6 +121,7 @@ const listening = (manner: Manner, collector: Collector): Promise<Server> =>
       request.setEncoding("utf8").on("data", (text: string) => (body += text))
       request.on("end", () => {
         if (manner === "silent") return
+        if (manner === "stalls") return void response.writeHead(200, { "content-length": "100" }).write("{")
         if (manner === "well") collector.receive(request.url ?? "", body)
         response.writeHead(manner === "well" ? 200 : manner, { "content-type": "application/json" }).end("{}")
       })
@@ -143,5 +144,8 @@ export const makeCollector = (manner: Manner = "well") =>
             })
         )
     )
-    return { collector, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+    const sockets = Effect.callback<number>((resume) =>
+      void server.getConnections((_, count) => resume(Effect.succeed(count)))
+    )
+    return { collector, sockets, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
   })

@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Stream from "effect/Stream"
-import { FetchHttpClient } from "effect/http"
-import { Otlp } from "effect/observability"
+import { FetchHttpClient, HttpClient } from "effect/http"
+import { Otlp, OtlpSerialization, OtlpTracer } from "effect/observability"
 import { setup } from "../../composition/support.ts"
 import { makeCollector, type Manner } from "./collector.ts"
 
@@ -137,4 +137,63 @@ describe("a collector that is no help", () => {
       expect(worst.closeMs).toBeLessThan(3_500)
     }).pipe(Effect.scoped)
   )
+})
+
+describe("bounded exports", () => {
+  const bounded = (options: Telemetry.ExportOptions) =>
+    Layer.effect(
+      HttpClient.HttpClient,
+      Effect.map(HttpClient.HttpClient, (client) =>
+        HttpClient.transformResponse(HttpClient.withScope(client), Telemetry.boundedExports(options))
+      )
+    ).pipe(Layer.provide(FetchHttpClient.layer))
+  const tracing = (url: string, options: Telemetry.ExportOptions) =>
+    OtlpTracer.layer({
+      url: `${url}/v1/traces`,
+      resource: { serviceName: "test" },
+      exportInterval: "10 millis",
+      maxBatchSize: 10,
+      shutdownTimeout: "100 millis"
+    }).pipe(Layer.provide([OtlpSerialization.layerJson, bounded(options)]))
+
+  it.live.each(["silent", "stalls"] as const)("a collector that %s gathers no sockets", (manner) =>
+    Effect.gen(function* () {
+      const { sockets, url } = yield* makeCollector(manner)
+      const { llm } = yield* setup({ a: () => "x" }, { targets: ["a/m"] })
+      const most = yield* Effect.gen(function* () {
+        let most = 0
+        for (let i = 0; i < 20; i++) {
+          yield* Effect.replicateEffect(llm.generate({ prompt: "hi" }), 20, { discard: true })
+          yield* Effect.sleep("5 millis")
+          most = Math.max(most, yield* sockets)
+        }
+        // All are given up in time, and the next minute is quiet.
+        yield* Effect.sleep("600 millis")
+        return Math.max(most, yield* sockets)
+      }).pipe(Effect.provide(tracing(url, { timeout: "400 millis", atOnce: 3, waiting: 5 })))
+      expect(most).toBeGreaterThan(0)
+      // One for each turn; for one that is broken off, Node's `fetch` opens another to have it at hand.
+      expect(most).toBeLessThanOrEqual(6)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("a collector that is well gets everything", () =>
+    Effect.gen(function* () {
+      const { collector, url } = yield* makeCollector()
+      const { llm } = yield* setup({ a: () => "x" }, { targets: ["a/m"] })
+      yield* Effect.provide(
+        Effect.replicateEffect(Effect.andThen(llm.generate({ prompt: "hi" }), Effect.sleep("1 millis")), 100, {
+          discard: true
+        }),
+        tracing(url, {})
+      )
+      expect(collector.spans).toHaveLength(200)
+    }).pipe(Effect.scoped)
+  )
+
+  it("refuse wrong options", () => {
+    for (const options of [{ timeout: 0 }, { atOnce: 0 }, { waiting: Number.NaN }]) {
+      expect(() => Telemetry.boundedExports(options)).toThrow(Object.keys(options)[0]!)
+    }
+  })
 })

@@ -199,6 +199,117 @@ describe("MLflow", () => {
   )
 
   live(
+    "loses no call that ends while its run is being ended",
+    Effect.gen(function* () {
+      const server = yield* startMLflow
+      const { close, mlflow } = yield* tracked({ url: server.url, experiment: "e", runEvery: "40 millis" })
+      let calls = 0
+      // A call ends at every request that the server gets, those of a run's end included.
+      server.intercept = (path) => {
+        if (!path.endsWith("experiments/get-by-name")) mlflow.handle((calls++, call(1n)))
+        return undefined
+      }
+      mlflow.handle((calls++, call(1n)))
+      yield* until(() => server.runs.length >= 4)
+      server.intercept = () => undefined
+      yield* close()
+      const sums = server.runs.map(({ metrics }) => metrics.find(({ key }) => key === "total.requests")?.value ?? 0)
+      expect(sums.reduce((a, b) => a + b, 0)).toBe(calls)
+      for (const [index, run] of server.runs.entries()) {
+        const steps = run.metrics.filter(({ key }) => key === "latency_ms").map(({ step }) => step)
+        expect(steps).toEqual(Array.from({ length: sums[index]! }, (_, step) => step))
+        expect(run.status).toBe("FINISHED")
+      }
+      expect(server.wrong).toEqual([])
+    })
+  )
+
+  live(
+    "sends what waits and no more: calls that never end do not keep it sending",
+    Effect.gen(function* () {
+      const server = yield* startMLflow
+      const { close, mlflow } = yield* tracked({ url: server.url, experiment: "e", flushEvery: "1 minute" })
+      server.intercept = (path) => {
+        if (path.endsWith("log-batch") && server.asked.length < 200) mlflow.handle(call(1n))
+        return undefined
+      }
+      mlflow.handle(call(1n))
+      yield* mlflow.flush
+      expect(server.asked.filter((path) => path === "runs/log-batch").length).toBe(1)
+      expect((yield* mlflow.stats).waiting).toBeGreaterThan(0)
+      server.intercept = () => undefined
+      yield* close()
+      expect(server.runs[0]!.metrics.find(({ key }) => key === "total.requests")?.value).toBe(2)
+    })
+  )
+
+  live(
+    "ends a run in time when nothing happens any more, and has sums without anything else",
+    Effect.gen(function* () {
+      const server = yield* startMLflow
+      const { mlflow } = yield* tracked({
+        url: server.url,
+        experiment: "e",
+        runEvery: "100 millis",
+        metrics: "totals"
+      })
+      mlflow.handle(finished("success", { startedAt: Date.now() - 86_400_000 }))
+      yield* Effect.sleep("50 millis")
+      // The clock of the call was a day behind: its run lasts as long as another.
+      expect(server.runs.map(({ status }) => status)).toEqual(["RUNNING"])
+      yield* until(() => server.runs[0]?.status === "FINISHED")
+      expect(server.runs[0]!.metrics.find(({ key }) => key === "total.requests")?.value).toBe(1)
+    })
+  )
+
+  live(
+    "ends a run that it could not end at once later, and keeps what came meanwhile apart",
+    Effect.gen(function* () {
+      const server = yield* startMLflow
+      let failing = 2
+      server.intercept = (path) => (path.endsWith("runs/update") && failing-- > 0 ? 503 : undefined)
+      const { close, mlflow } = yield* tracked({ url: server.url, experiment: "e", runEvery: "50 millis" })
+      mlflow.handle(call(1n))
+      yield* until(() => failing < 2)
+      mlflow.handle(call(1n))
+      mlflow.handle(call(1n))
+      yield* until(() => server.runs[0]?.status === "FINISHED")
+      yield* close()
+      const sums = server.runs.map(({ metrics }) =>
+        metrics.filter(({ key }) => key === "total.requests").map(({ value }) => value)
+      )
+      expect(sums).toEqual([[1], [2]])
+    })
+  )
+
+  live(
+    "spoils no batch by a step, nor by two keys that become one; the program's parameters count",
+    Effect.gen(function* () {
+      const server = yield* startMLflow
+      const { close, mlflow } = yield* tracked({ url: server.url, experiment: "e", params: { targets: "mine" } })
+      mlflow.handle({
+        type: "request-started",
+        requestId: "r",
+        operation: "generate",
+        targets: ["a/m"],
+        maxAttempts: 6,
+        context: { tenant: "t" }
+      })
+      yield* mlflow.logMetric("a", 1, 1.5)
+      yield* mlflow.logMetric("b", 1, Number.NaN)
+      yield* mlflow.logMetric("c", 1, 1e300)
+      yield* mlflow.logParam("é", "1")
+      yield* mlflow.flush
+      yield* mlflow.logParam("ü", "2")
+      yield* mlflow.flush
+      yield* close()
+      expect(server.wrong).toEqual([])
+      expect((yield* mlflow.stats).refused).toBe(0)
+      expect(Object.fromEntries(server.runs[0]!.params)).toEqual({ targets: "mine", max_attempts: "6", _: "1" })
+    })
+  )
+
+  live(
     "asks again when the server is back, and makes no second run for one it was not sure of",
     Effect.gen(function* () {
       const server = yield* startMLflow

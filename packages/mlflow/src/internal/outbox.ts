@@ -28,14 +28,16 @@ const encoder = new TextEncoder()
 const bytesOf = (pair: Pair): number => encoder.encode(JSON.stringify(pair)).length + 1
 
 export class Outbox {
-  dropped = 0
+  dropped: number
   private readonly capacity: number
   private metrics: Array<Metric> = []
   private readonly params = new Map<string, string>()
   private readonly tags = new Map<string, string>()
 
-  constructor(capacity: number) {
+  /** `dropped`: what one before it has dropped. */
+  constructor(capacity: number, dropped = 0) {
     this.capacity = capacity
+    this.dropped = dropped
   }
 
   get size(): number {

@@ -4,6 +4,7 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type { Client, MLflowError, Run, RunStatus } from "../MLflowClient.ts"
+import { keyOf } from "./limits.ts"
 import { type Batch, isEmpty, Outbox } from "./outbox.ts"
 import { metricsOf, Totals } from "./totals.ts"
 
@@ -21,6 +22,14 @@ export interface Settings {
 
 const sessionTag = "breakwater.session"
 
+/** A run that is over, and what it has still to hear. */
+interface Closing {
+  readonly run: Run
+  readonly status: RunStatus
+  readonly endTime: number
+  readonly outbox: Outbox
+}
+
 const parts = ({ metrics, params, tags }: Batch): ReadonlyArray<Batch> =>
   [
     { metrics, params: [], tags: [] },
@@ -28,10 +37,16 @@ const parts = ({ metrics, params, tags }: Batch): ReadonlyArray<Batch> =>
     { metrics: [], params: [], tags }
   ].filter((part) => !isEmpty(part))
 
+const isGone = ({ code, status }: MLflowError): boolean => code === "RESOURCE_DOES_NOT_EXIST" || status === 404
+
+/** The server refuses a whole batch for a step that is no whole number. */
+const wholeStep = (step: number): number =>
+  Number.isFinite(step) ? Math.min(Number.MAX_SAFE_INTEGER, Math.max(Number.MIN_SAFE_INTEGER, Math.trunc(step))) : 0
+
 const sizeOf = ({ metrics, params, tags }: Batch): number => metrics.length + params.length + tags.length
 
 export class Tracking {
-  readonly outbox: Outbox
+  outbox: Outbox
   /** Entries that the server took, and those that it refused for good. */
   sent = 0
   refused = 0
@@ -47,10 +62,14 @@ export class Tracking {
   private totals = new Totals()
   private steps = 0
   private runs = 0
+  /** When the run began: by the clock on the wall, for the server, and by the monotonic one, for its end. */
   private begunMs: number | undefined
+  private begunTickMs: number | undefined
+  private closing: Closing | undefined
   /** A run may have been made without our having heard of it. */
   private uncertain = false
   private greeted = false
+  private planTold = false
   private onWork: () => void = () => {}
 
   constructor(client: Client, settings: Settings, clock: Clock.Clock) {
@@ -66,14 +85,21 @@ export class Tracking {
     this.onWork = wake
   }
 
+  /** Entries that are not sent yet. */
+  get waiting(): number {
+    return this.outbox.size + (this.closing?.outbox.size ?? 0)
+  }
+
   readonly handle = (event: Event.PolicyEvent): void => {
     if (event.type === "request-started") {
-      if (this.knownParams.has("targets")) return
+      this.greet()
+      if (this.planTold) return
+      this.planTold = true
       this.param("targets", event.targets.join(", "))
       this.param("max_attempts", String(event.maxAttempts))
     } else if (event.type === "request-finished") {
       this.greet()
-      this.begunMs ??= event.startedAt
+      this.begin(event.startedAt)
       this.totals.add(event)
       const step = this.steps++
       if (this.settings.calls) {
@@ -85,14 +111,16 @@ export class Tracking {
 
   metric(key: string, value: number, step = 0): void {
     this.greet()
-    this.outbox.metric({ key, value, step, timestamp: this.wallMs() })
+    this.outbox.metric({ key, value, step: wholeStep(step), timestamp: this.wallMs() })
     this.onWork()
   }
 
   /** The first value of a run counts. */
   param(key: string, value: string): void {
-    if (this.knownParams.has(key)) return
-    if (this.knownParams.size < 1_000) this.knownParams.add(key)
+    // By the name that the server sees: two keys may become one.
+    const name = keyOf(key)
+    if (this.knownParams.has(name)) return
+    if (this.knownParams.size < 1_000) this.knownParams.add(name)
     this.outbox.param(key, value)
     this.onWork()
   }
@@ -107,11 +135,11 @@ export class Tracking {
     this.experimentId !== undefined ? Effect.succeed(this.experimentId) : this.asking.withPermits(1)(this.askExperiment)
   )
 
-  /** Sends all that waits, and begins another run when the time of this one is over. Fails at the first failure. */
+  /** Sends all that waits now, and begins another run when the time of this one is over. Fails at the first failure. */
   readonly flush: Effect.Effect<void, MLflowError> = Effect.suspend(() =>
     this.turn.withPermits(1)(
       Effect.andThen(
-        Effect.suspend(() => this.sendAll),
+        Effect.suspend(() => this.sendWaiting),
         Effect.suspend(() => (this.isOver ? this.end("FINISHED") : Effect.void))
       )
     )
@@ -127,10 +155,17 @@ export class Tracking {
   readonly finish = (status: RunStatus): Effect.Effect<void, MLflowError> =>
     this.turn.withPermits(1)(
       Effect.andThen(
-        this.sendAll,
+        Effect.suspend(() => this.sendWaiting),
         Effect.suspend(() => this.end(status))
       )
     )
+
+  /** Waits until the time of the run is over; for ever where there is no run, or no time. */
+  readonly over: Effect.Effect<void> = Effect.suspend(() =>
+    this.run === undefined || !Number.isFinite(this.settings.runMs)
+      ? Effect.never
+      : Effect.sleep(Math.max(0, this.settings.runMs - this.ageMs()))
+  )
 
   /** The run there is, or a new one. */
   readonly ensureRun: Effect.Effect<Run, MLflowError> = Effect.suspend(() => {
@@ -140,7 +175,7 @@ export class Tracking {
       const found = this.uncertain
         ? this.client.findRun(experimentId, sessionTag, session)
         : Effect.succeed<Run | undefined>(undefined)
-      const startTime = (this.begunMs ??= this.wallMs())
+      const startTime = this.begin(this.wallMs())
       const create = Effect.suspend(() => {
         this.uncertain = true
         return this.client.createRun({
@@ -155,6 +190,7 @@ export class Tracking {
         (run) => {
           this.uncertain = false
           this.run = run
+          this.onWork()
           return run
         }
       )
@@ -172,7 +208,21 @@ export class Tracking {
   )
 
   private get isOver(): boolean {
-    return this.run !== undefined && this.begunMs !== undefined && this.wallMs() - this.begunMs >= this.settings.runMs
+    return this.run !== undefined && this.ageMs() >= this.settings.runMs
+  }
+
+  /** The first thing that happens begins the run. */
+  private begin(wallMs: number): number {
+    this.begunTickMs ??= this.tickMs()
+    return (this.begunMs ??= wallMs)
+  }
+
+  private ageMs(): number {
+    return this.tickMs() - (this.begunTickMs ?? this.tickMs())
+  }
+
+  private tickMs(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   private wallMs(): number {
@@ -187,19 +237,30 @@ export class Tracking {
     for (const [key, value] of Object.entries(this.settings.tags)) this.tag(key, value)
   }
 
-  private readonly sendAll: Effect.Effect<void, MLflowError> = Effect.suspend(() =>
-    this.outbox.size === 0
-      ? Effect.void
-      : Effect.flatMap(this.ensureRun, (run) => Effect.andThen(this.sendNext(run), this.sendAll))
-  )
+  /** What comes in meanwhile waits for the next time: calls that never end must not keep it sending for ever. */
+  private readonly sendWaiting: Effect.Effect<void, MLflowError> = Effect.suspend(() => {
+    const current = Effect.suspend(() => {
+      const { outbox } = this
+      if (outbox.size > 0) return this.sendFrom(outbox, this.ensureRun, outbox.size)
+      // Sums are something to say, too.
+      return this.totals.count > 0 ? Effect.asVoid(this.ensureRun) : Effect.void
+    })
+    return this.closing === undefined ? current : Effect.andThen(this.close(this.closing), current)
+  })
 
-  private sendNext(run: Run): Effect.Effect<void, MLflowError> {
-    const batch = this.outbox.next()
-    return Effect.flatMap(this.send(run, batch), () =>
-      Effect.sync(() => {
-        this.outbox.sent(batch)
+  private sendFrom(
+    outbox: Outbox,
+    to: Effect.Effect<Run, MLflowError>,
+    left: number
+  ): Effect.Effect<void, MLflowError> {
+    if (left <= 0 || outbox.size === 0) return Effect.void
+    return Effect.flatMap(to, (run) => {
+      const batch = outbox.next()
+      return Effect.flatMap(this.send(run, batch), () => {
+        outbox.sent(batch)
+        return this.sendFrom(outbox, to, left - sizeOf(batch))
       })
-    )
+    })
   }
 
   /** What the server refuses is tried once in its parts; a part that it refuses still is given up. */
@@ -210,11 +271,8 @@ export class Tracking {
     return Effect.matchEffect(this.client.logBatch(run.runId, batch), {
       onSuccess: () => took,
       onFailure: (error) => {
-        if (error.code === "RESOURCE_DOES_NOT_EXIST" || error.status === 404) {
-          // Somebody has deleted the run: another one is begun.
-          this.run = undefined
-          this.begunMs = undefined
-          this.runs++
+        if (isGone(error)) {
+          this.gone(run)
           return Effect.fail(error)
         }
         const isRefusal = error.status === 400 || error.status === 413 || error.status === 422
@@ -229,21 +287,45 @@ export class Tracking {
     })
   }
 
+  /** Somebody has deleted the run: another one is begun. What one that was over had still to hear is lost. */
+  private gone(run: Run): void {
+    if (this.closing?.run === run) {
+      this.refused += this.closing.outbox.size
+      this.closing = undefined
+    }
+    if (this.run !== run) return
+    this.run = undefined
+    this.begunMs = this.begunTickMs = undefined
+    this.runs++
+  }
+
+  /** From here on what happens belongs to the next run; this one gets what is left of its own. */
   private end(status: RunStatus): Effect.Effect<void, MLflowError> {
-    const { run, totals } = this
+    const { outbox, run, totals } = this
     if (run === undefined) return Effect.void
-    const timestamp = this.wallMs()
-    const metrics = Object.entries(totals.metrics()).map(([key, value]) => ({ key, value, timestamp, step: 0 }))
-    return Effect.andThen(
-      this.send(run, { metrics, params: [], tags: [] }),
-      Effect.andThen(this.client.updateRun(run.runId, status, timestamp), () => {
-        this.run = undefined
-        this.begunMs = undefined
-        this.runs++
-        this.steps = 0
-        this.totals = new Totals()
-        this.knownParams.clear()
-        this.greeted = false
+    const endTime = this.wallMs()
+    for (const [key, value] of Object.entries(totals.metrics())) {
+      outbox.metric({ key, value, timestamp: endTime, step: 0 })
+    }
+    this.closing = { run, status, endTime, outbox }
+    this.outbox = new Outbox(this.settings.capacity, outbox.dropped)
+    this.run = undefined
+    this.begunMs = this.begunTickMs = undefined
+    this.runs++
+    this.steps = 0
+    this.totals = new Totals()
+    this.knownParams.clear()
+    this.greeted = this.planTold = false
+    return this.close(this.closing)
+  }
+
+  private close(closing: Closing): Effect.Effect<void, MLflowError> {
+    const { endTime, outbox, run, status } = closing
+    return this.sendFrom(outbox, Effect.succeed(run), outbox.size).pipe(
+      Effect.andThen(this.client.updateRun(run.runId, status, endTime)),
+      Effect.tapError((error) => Effect.sync(() => (isGone(error) ? this.gone(run) : undefined))),
+      Effect.andThen(() => {
+        this.closing = undefined
         return Effect.void
       })
     )
