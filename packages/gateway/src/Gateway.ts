@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import { readFile } from "node:fs/promises"
 import { dirname, resolve } from "node:path"
 import * as Alerting from "./config/build/Alerting.ts"
+import * as Changes from "./config/Changes.ts"
 import * as Load from "./config/Load.ts"
 import * as Reload from "./config/Reload.ts"
 import type { GatewayConfig } from "./config/Schema.ts"
@@ -67,10 +68,10 @@ const start = (config: GatewayConfig, options: Options, directory: string) =>
     const tls = yield* tlsOf(config, directory)
     const engines = yield* Reload.make(config)
     const server = yield* Server.make(engines, logged({ ...options, ...tls }, engines))
-    return {
-      engines,
-      gateway: { ...server, reload: (next: unknown) => Effect.flatMap(Load.decode(next), engines.replace) }
-    }
+    const replace = Changes.replaceWith(engines)
+    const reload = (next: unknown) =>
+      Effect.suspend(() => replace({ text: JSON.stringify(next) ?? "", config: Load.decode(next) }))
+    return { engines, replace, gateway: { ...server, reload } }
   })
 
 /** What listens to the events of all engines, from the start on. */
@@ -122,17 +123,20 @@ export const fromFile = (file: string, options: FileOptions = {}): Effect.Effect
       config,
       Effect.gen(function* () {
         const directory = dirname(resolve(file))
-        const { engines, gateway } = yield* start(config, options, directory)
-        const reload = Load.loadFile(file).pipe(
-          Effect.flatMap(engines.replace),
+        const { engines, gateway, replace } = yield* start(config, options, directory)
+        const reload = Load.readText(file).pipe(
+          Effect.flatMap((text) => replace({ text, config: Load.loadText(file, text) })),
           Effect.match({
             onSuccess: (): ReloadEvent => ({ type: "reloaded", file }),
             onFailure: ({ issues }): ReloadEvent => ({ type: "refused", file, issues })
           }),
           Effect.flatMap((event) => Effect.sync(() => options.onReload?.(event)))
         )
-        const keysFile = config.auth?.keysFile
-        yield* Reload.onChange(keysFile === undefined ? [file] : [file, resolve(directory, keysFile)], reload)
+        const followed = () => {
+          const keysFile = engines.current().config.auth?.keysFile
+          return keysFile === undefined ? [file] : [file, resolve(directory, keysFile)]
+        }
+        yield* Reload.onChange(followed, reload)
         return gateway
       })
     )

@@ -112,7 +112,8 @@ const draining = problem("overloaded", "The gateway is shutting down.", {
 
 /** How the server keeps count. */
 class State {
-  readonly sockets = new Set<Net.Socket>()
+  /** Each with the ends of the requests that came over it and are not answered yet. */
+  readonly sockets = new Map<Net.Socket, Set<() => void>>()
   inFlight = 0
   served = 0
   shed = 0
@@ -238,8 +239,13 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
     }
     let count = 0
     server.on("connection", (socket: Net.Socket) => {
-      state.sockets.add(socket)
-      socket.once("close", () => state.sockets.delete(socket))
+      const open = new Set<() => void>()
+      state.sockets.set(socket, open)
+      socket.once("close", () => {
+        state.sockets.delete(socket)
+        // An answer that waits behind another one, of a client that pipelines, does not hear that its socket has closed.
+        for (const end of open) end()
+      })
     })
     server.on("clientError", onClientError)
     server.on("request", (req, res) => {
@@ -259,13 +265,18 @@ export const make = (source: EngineSource, options: Options = {}): Effect.Effect
       exchange.set(corsHeaders(exchange))
       state.begun()
       let fiber: Fiber.Fiber<void> | undefined
-      res.once("close", () => {
+      const open = state.sockets.get(req.socket)
+      const end = () => {
+        if (open?.delete(end) === false) return
+        if (!res.destroyed && !res.writableFinished) res.destroy()
         const tookMs = nowMs() - startedMs
         if (exchange.counted) state.ended(tookMs)
         source.release(engine)
         if (!res.writableFinished) fiber?.interruptUnsafe()
         options.onAccess?.(recordOf(exchange, tookMs))
-      })
+      }
+      open?.add(end)
+      res.once("close", end)
       const refused = admission(exchange, state)
       if (refused === "preflight") return exchange.sendNow(204, "")
       if (refused !== undefined) return respond(exchange, refused)
@@ -313,9 +324,9 @@ const stop = (server: Http.Server, state: State, settings: Settings, fibers: Fib
     })
     yield* FiberSet.clear(fibers)
     server.closeIdleConnections()
-    for (const socket of state.sockets) socket.destroySoon()
+    for (const socket of state.sockets.keys()) socket.destroySoon()
     yield* Effect.timeoutOrElse(Effect.asVoid(Effect.exit(Fiber.join(closing))), {
       duration: "1 second",
-      orElse: () => Effect.sync(() => state.sockets.forEach((socket) => socket.destroy()))
+      orElse: () => Effect.sync(() => state.sockets.forEach((_, socket) => socket.destroy()))
     })
   })

@@ -101,6 +101,10 @@ const asCaller = (
 const loopback = /^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1|::ffff:127\.\d{1,3}\.\d{1,3}\.\d{1,3})$/
 const loopbackHost = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i
 
+/** Headers that proxies and networks in front of servers add. */
+const ofProxies =
+  /^(?:forwarded|via|x-forwarded-.+|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|cf-.+|fastly-.+|x-original-.+|x-envoy-.+)$/
+
 /**
  * Without keys, whoever sits at this machine may administer it; a page of somebody else's in a browser on it may not, by
  * whatever name it calls this machine.
@@ -108,8 +112,10 @@ const loopbackHost = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\
 const isHere = ({ req }: Exchange, principal: Principal): boolean => {
   if (principal !== anonymous || !loopback.test(req.socket.remoteAddress ?? "")) return false
   const { host = "", origin } = req.headers
-  // A proxy on this machine passes on requests of others.
-  if (req.headers["x-forwarded-for"] !== undefined || req.headers.forwarded !== undefined) return false
+  const site = req.headers["sec-fetch-site"] ?? "none"
+  // A proxy on this machine passes on requests of others. Some tell nothing of themselves but the version they speak.
+  if (req.httpVersion !== "1.1" || Object.keys(req.headers).some((name) => ofProxies.test(name))) return false
+  if (site !== "none" && site !== "same-origin") return false
   return loopbackHost.test(host) && (origin === undefined || origin.replace(/^https?:\/\//, "") === host)
 }
 

@@ -7,9 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from "jose"
 import { createHash } from "node:crypto"
-import type { ConfigurationError } from "../config/Load.ts"
 import { defaults } from "../config/Defaults.ts"
-import { secretOf } from "../config/Load.ts"
+import { ConfigurationError, secretOf } from "../config/Load.ts"
 import { type JwtConfig, millisOf, type Scope } from "../config/Schema.ts"
 import { type Problem, problem } from "../internal/Problem.ts"
 import { type Principal, usual } from "./Permissions.ts"
@@ -33,11 +32,19 @@ const refusal = (message: string): Problem =>
     headers: { "www-authenticate": `Bearer error="invalid_token", error_description="${message}"` }
   })
 
+/** Whether it was the keys that could not be read: nobody knows then whether the token is good. */
+const isUnread = (error: unknown): boolean =>
+  error instanceof errors.JWKSTimeout ||
+  error instanceof errors.JWKSInvalid ||
+  // An answer that is no set of keys.
+  (error instanceof errors.JOSEError && error.code === "ERR_JOSE_GENERIC") ||
+  (error instanceof TypeError && /fetch/.test(error.message))
+
 const reasonOf = (error: unknown): Problem => {
   if (error instanceof errors.JWTExpired) return refusal("The token has expired.")
   if (error instanceof errors.JWTClaimValidationFailed) return refusal(`The token's ${error.claim} is not accepted.`)
   if (error instanceof errors.JOSEAlgNotAllowed) return refusal("The token's algorithm is not accepted.")
-  if (error instanceof errors.JWKSTimeout || (error instanceof TypeError && /fetch/.test(error.message))) {
+  if (isUnread(error)) {
     return problem("overloaded", "The keys that tokens are checked with cannot be read.", { retryAfterMs: 5_000 })
   }
   return refusal("The token is not valid.")
@@ -61,7 +68,8 @@ const principalOf = (payload: JWTPayload, config: JwtConfig): Principal => {
   const tier = textClaim(payload, claims.tier)
   const tenant = textClaim(payload, claims.tenant) ?? "default"
   return {
-    id: `jwt:${tenant}:${user ?? "anonymous"}`,
+    // Encoded, so that no tenant and user together look like another two.
+    id: `jwt:${encodeURIComponent(tenant.toWellFormed())}:${user === undefined ? "anonymous" : encodeURIComponent(user.toWellFormed())}`,
     tenant,
     scopes: scopesOf(payload, claims.scopes),
     ...(user === undefined ? {} : { user }),
@@ -70,18 +78,36 @@ const principalOf = (payload: JWTPayload, config: JwtConfig): Principal => {
   }
 }
 
-/** Makes a verifier. Fails if the secret is not there. */
+const refused = (path: string, message: string): ConfigurationError =>
+  new ConfigurationError({ message: `${path}: ${message}`, issues: [`${path}: ${message}`] })
+
+/** Fails without showing the address: it may hold a password. */
+const keysAt = (text: string): Effect.Effect<URL, ConfigurationError> => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url !== undefined && /^https?:$/.test(url.protocol)
+    ? Effect.succeed(url)
+    : Effect.fail(refused("auth.jwt.jwksUrl", "it must be an http or https URL"))
+}
+
+/** A secret is as long as the hash it is used with, or longer (RFC 7518, 3.2). */
+const leastSecret = ({ algorithms }: JwtConfig): number =>
+  Math.max(...algorithms.map((name) => Number(name.slice(2)) / 8))
+
+/** Makes a verifier. Fails if the secret is not there, or too short. */
 export const make = (config: JwtConfig): Effect.Effect<Verifier, ConfigurationError> =>
   Effect.gen(function* () {
     const secret = config.secret === undefined ? undefined : yield* secretOf(config.secret, "auth.jwt.secret")
     const remote =
       config.jwksUrl === undefined
         ? undefined
-        : createRemoteJWKSet(new URL(config.jwksUrl), {
+        : createRemoteJWKSet(yield* keysAt(config.jwksUrl), {
             timeoutDuration: 5_000,
             cooldownDuration: cooldownMs,
             cacheMaxAge: keysMs
           })
+    if (secret !== undefined && Buffer.byteLength(Redacted.value(secret)) < leastSecret(config)) {
+      return yield* Effect.fail(refused("auth.jwt.secret", `it must have at least ${leastSecret(config)} bytes`))
+    }
     const symmetric = secret === undefined ? undefined : new TextEncoder().encode(Redacted.value(secret))
     const key: JWTVerifyGetKey = (header, token) => (remote === undefined ? symmetric! : remote(header, token))
     const remembered = new Map<string, { readonly untilMs: number; readonly principal: Principal }>()

@@ -2,7 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { readFile, rename, writeFile } from "node:fs/promises"
-import { ConfigurationError, decodeKeys } from "../config/Load.ts"
+import { ConfigurationError, decodeKeys, parseText } from "../config/Load.ts"
 import type { StoredKey } from "../config/Schema.ts"
 import * as ApiKeys from "./ApiKeys.ts"
 
@@ -28,7 +28,7 @@ export const read = (file: string): Effect.Effect<ReadonlyArray<StoredKey>, Conf
     catch: (error) => failed(`${file}: ${String(error)}`)
   }).pipe(
     Effect.flatMap((text) =>
-      Effect.try({ try: () => JSON.parse(text) as unknown, catch: (error) => failed(`${file}: ${String(error)}`) })
+      Effect.try({ try: () => parseText(text), catch: (error) => failed(`${file}: ${(error as Error).message}`) })
     ),
     Effect.flatMap((json) => decodeKeys(json, file)),
     Effect.map(({ keys }) => keys)

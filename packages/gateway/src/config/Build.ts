@@ -42,6 +42,7 @@ import * as Stores from "./build/Stores.ts"
 import * as Tiers from "./build/Tiers.ts"
 import { type ConfigurationError, secretOf } from "./Load.ts"
 import { type GatewayConfig, millisOf } from "./Schema.ts"
+import type { Spoken } from "../wire/Asked.ts"
 
 /** A name that can be asked for, and who answers. */
 export interface Resolved {
@@ -52,13 +53,22 @@ export interface Resolved {
   readonly weights?: ReadonlyArray<number>
 }
 
+const wireOf = (type: string | undefined): Spoken =>
+  type === "anthropic" ? "anthropic" : type === undefined || type === "gemini" ? "other" : "openai"
+
+/** Money of a day; a reload does not fill it. */
+export interface Purse {
+  day: number
+  spent: bigint
+}
+
 /** Everything that a configuration makes. */
 export interface Engine {
   readonly config: GatewayConfig
   /** Whom a name stands for; `undefined` for a name that stands for nobody. */
   readonly resolve: (name: string) => Resolved | undefined
-  /** Whether all of these targets speak Anthropic's wire. */
-  readonly native: (targets: ReadonlyArray<string>) => boolean
+  /** The wire that all of these targets speak; `other` for one of their own, and for several. */
+  readonly spoken: (targets: ReadonlyArray<string>) => Spoken
   /** Every name that is listed. */
   readonly models: ReadonlyArray<{ readonly id: string; readonly ownedBy: string }>
   readonly routes: ReadonlyMap<string, Resolved>
@@ -77,6 +87,8 @@ export interface Engine {
   readonly alerts: Alerts.AlertsService | undefined
   /** One question to each store that is somewhere else. */
   readonly stores: ReadonlyMap<string, Effect.Effect<void, unknown>>
+  /** What the questions of `ready.ask` have spent today. */
+  readonly purse: Purse
   /** Makes hashes of prompts for events, where they are wanted. */
   readonly promptHash: ((messages: string) => string) | undefined
   readonly auth: Authenticator.Authenticator
@@ -118,7 +130,7 @@ const partsOf = (config: GatewayConfig, registry: LLMProvider.Registry, stores: 
     // It is no requirement of the pipeline, which looks whether it is there.
     const base: Parts["base"] =
       semanticCache === undefined ? all : Context.add(all, SemanticCache.SemanticCache, semanticCache)
-    const audit = yield* Auditing.make(config, kept)
+    const audit = yield* Auditing.make(config, stores, kept)
     const options = audit !== undefined && config.audit?.required === true ? { admissions: [audit.admit] } : {}
     return { cache, semanticCache, money, base, audit, options }
   })
@@ -212,8 +224,13 @@ export const build = (
     const engine: Engine = {
       config,
       resolve,
-      native: (targets) =>
-        targets.every((target) => config.providers[target.slice(0, target.indexOf("/"))]?.type === "anthropic"),
+      spoken: (targets) => {
+        const wires = new Set(
+          targets.map((target) => wireOf(config.providers[target.slice(0, target.indexOf("/"))]?.type))
+        )
+        const [wire = "other"] = wires
+        return wires.size === 1 ? wire : "other"
+      },
       models: modelsOf(config),
       routes,
       breakers,
@@ -228,6 +245,10 @@ export const build = (
       tiers,
       alerts,
       stores: stores.pings,
+      purse: yield* kept.keep(
+        "ready purse",
+        Effect.sync((): Purse => ({ day: 0, spent: 0n }))
+      ),
       promptHash: yield* promptHashOf(config),
       auth: yield* Authenticator.make(config.auth),
       http: Context.get(client, HttpClient.HttpClient)

@@ -90,6 +90,9 @@ const references = (config: GatewayConfig): ReadonlyArray<string> => {
   if (config.ledger !== undefined && "postgres" in config.ledger && config.stores?.postgres === undefined) {
     issues.push("ledger.postgres: stores.postgres is missing")
   }
+  if (config.audit !== undefined && "postgres" in config.audit && config.stores?.postgres === undefined) {
+    issues.push("audit.postgres: stores.postgres is missing")
+  }
   if (config.budgetPolicy !== undefined && !hasBudgets(config)) {
     issues.push("budgetPolicy: there are no budgets")
   }
@@ -128,23 +131,34 @@ export const decode = (input: unknown): Effect.Effect<GatewayConfig, Configurati
     return issues.length === 0 ? Effect.succeed(config) : Effect.fail(failed(issues))
   })
 
-const readJson = (file: string): Effect.Effect<unknown, ConfigurationError> =>
-  Effect.tryPromise({
-    try: async () => JSON.parse(await readFile(file, "utf8")) as unknown,
-    catch: (error) => failed([`${file}: ${error instanceof Error ? error.message : String(error)}`])
-  })
+/** `JSON.parse`, whose errors quote the text around them: there may be a secret in it. */
+export const parseText = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown
+  } catch (error) {
+    const place = /at position \d+(?: \(line \d+ column \d+\))?/.exec(String(error))?.[0]
+    throw new Error(`it is not valid JSON${place === undefined ? "" : ` ${place}`}`, { cause: undefined })
+  }
+}
+
+const parsed = (file: string, text: string): Effect.Effect<unknown, ConfigurationError> =>
+  Effect.try({ try: () => parseText(text), catch: (error) => failed([`${file}: ${(error as Error).message}`]) })
 
 const loadKeys = (file: string): Effect.Effect<ReadonlyArray<StoredKey>, ConfigurationError> =>
-  Effect.flatMap(readJson(file), (json) => Effect.map(decodeKeys(json, file), ({ keys }) => keys))
+  Effect.flatMap(
+    Effect.flatMap(readText(file), (text) => parsed(file, text)),
+    (json) => Effect.map(decodeKeys(json, file), ({ keys }) => keys)
+  )
 
 /** Files that are named relative to the configuration. */
 const withFiles = (config: GatewayConfig, directory: string): GatewayConfig => {
   const { audit, ledger } = config
   const isFile = ledger !== undefined && "file" in ledger && ledger.file !== ":memory:"
+  const isAudited = audit !== undefined && "file" in audit
   return {
     ...config,
     ...(isFile ? { ledger: { file: resolve(directory, ledger.file) } } : {}),
-    ...(audit === undefined ? {} : { audit: { ...audit, file: resolve(directory, audit.file) } })
+    ...(isAudited ? { audit: { ...audit, file: resolve(directory, audit.file) } } : {})
   }
 }
 
@@ -157,9 +171,20 @@ const withKeys = (config: GatewayConfig, directory: string): Effect.Effect<Gatew
   }))
 }
 
+/** The text of a file. */
+export const readText = (file: string): Effect.Effect<string, ConfigurationError> =>
+  Effect.tryPromise({
+    try: () => readFile(file, "utf8"),
+    catch: (error) => failed([`${file}: ${error instanceof Error ? error.message : String(error)}`])
+  })
+
 /** Reads and checks a file, and the file of keys that it names. */
 export const loadFile = (file: string): Effect.Effect<GatewayConfig, ConfigurationError> =>
-  readJson(file).pipe(
+  Effect.flatMap(readText(file), (text) => loadText(file, text))
+
+/** Checks the text of a file, and the file of keys that it names. */
+export const loadText = (file: string, text: string): Effect.Effect<GatewayConfig, ConfigurationError> =>
+  parsed(file, text).pipe(
     Effect.flatMap(decode),
     Effect.map((config) => withFiles(config, dirname(resolve(file)))),
     Effect.flatMap((config) => withKeys(config, dirname(resolve(file)))),

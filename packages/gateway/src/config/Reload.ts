@@ -10,11 +10,12 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { watch } from "node:fs"
-import { basename, dirname, resolve } from "node:path"
+import { stat } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
 import type { EngineSource } from "../Server.ts"
 import { build, type Engine } from "./Build.ts"
 import { type Kept, make as makeKept } from "./build/Kept.ts"
-import type { ConfigurationError } from "./Load.ts"
+import { ConfigurationError } from "./Load.ts"
 import type { GatewayConfig } from "./Schema.ts"
 
 interface Slot {
@@ -41,11 +42,15 @@ const carryOver = (from: Engine, to: Engine): Effect.Effect<void> =>
     { discard: true }
   )
 
+const unbuilt = "configuration: it could not be built"
+
 const open = (config: GatewayConfig, kept: Kept): Effect.Effect<Slot, ConfigurationError> =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()
     const engine = yield* build(config, kept).pipe(
       Scope.provide(scope),
+      // What nobody thought of must not end the one who follows the file.
+      Effect.catchDefect(() => Effect.fail(new ConfigurationError({ message: unbuilt, issues: [unbuilt] }))),
       Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
     )
     return { engine, scope, users: 0, retired: false }
@@ -96,37 +101,63 @@ export const make = (config: GatewayConfig): Effect.Effect<Engines, Configuratio
 
 /** How long a file must be quiet before it is read: editors write in several steps. */
 const settle = "100 millis"
+/** How often files are looked at that nobody tells of: behind a link, on a network, in a folder that was replaced. */
+const look = "2 seconds"
 
-/** Runs an effect whenever one of the files changes, or on `SIGHUP`, until the scope ends. */
+/** What tells a file from what it was: links are followed, so that one that points elsewhere is another file. */
+const stampOf = (file: string): Effect.Effect<string> =>
+  Effect.promise(() =>
+    stat(file, { bigint: true }).then(
+      ({ dev, ino, mtimeNs, size }) => `${file} ${dev} ${ino} ${mtimeNs} ${size}`,
+      () => `${file} is not there`
+    )
+  )
+
+const stampsOf = (files: ReadonlyArray<string>): Effect.Effect<string> =>
+  Effect.map(Effect.forEach(files, stampOf), (stamps) => stamps.join("\n"))
+
+const watchFolder = (folder: string, notify: () => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      try {
+        // Everything in it and not the file alone: what is replaced, or stands behind a link, goes by other names.
+        return watch(folder, notify).on("error", () => {})
+      } catch {
+        return undefined
+      }
+    }),
+    (watcher) => Effect.sync(() => watcher?.close())
+  )
+
+/** Runs an effect whenever one of the files becomes another, or on `SIGHUP`, until the scope ends. */
 export const onChange = (
-  files: ReadonlyArray<string>,
+  files: () => ReadonlyArray<string>,
   reload: Effect.Effect<void>
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const changes = yield* Queue.sliding<void>(1)
     const notify = () => void Queue.offerUnsafe(changes, undefined)
-    const byFolder = Map.groupBy(
-      files.map((file) => resolve(file)),
-      dirname
-    )
-    for (const [folder, names] of byFolder) {
-      const wanted = new Set(names.map((name) => basename(name)))
-      // The folder and not the file: a file that is replaced by another is a file no more.
-      yield* Effect.acquireRelease(
-        Effect.sync(() => watch(folder, (_, name) => (name === null || wanted.has(name) ? notify() : undefined))),
-        (watcher) => Effect.sync(() => watcher.close())
-      )
+    let asked = false
+    const hangUp = () => {
+      asked = true
+      notify()
     }
+    for (const folder of new Set(files().map((file) => dirname(resolve(file))))) yield* watchFolder(folder, notify)
     yield* Effect.acquireRelease(
-      Effect.sync(() => process.on("SIGHUP", notify)),
-      () => Effect.sync(() => process.off("SIGHUP", notify))
+      Effect.sync(() => process.on("SIGHUP", hangUp)),
+      () => Effect.sync(() => process.off("SIGHUP", hangUp))
     )
-    yield* Effect.forkScoped(
-      Effect.forever(
-        Effect.andThen(
-          Queue.take(changes),
-          Effect.andThen(Effect.sleep(settle), Effect.andThen(Queue.clear(changes), reload))
-        )
-      )
-    )
+    let known = yield* stampsOf(files())
+    const turn = Effect.gen(function* () {
+      yield* Effect.timeoutOrElse(Queue.take(changes), { duration: look, orElse: () => Effect.void })
+      if (!asked && (yield* stampsOf(files())) === known) return
+      yield* Effect.sleep(settle)
+      yield* Queue.clear(changes)
+      asked = false
+      known = yield* stampsOf(files())
+      yield* reload
+      // The new configuration may name other files: they are as they were read.
+      if (known.split("\n").length !== files().length) known = yield* stampsOf(files())
+    })
+    yield* Effect.forkScoped(Effect.forever(turn))
   })

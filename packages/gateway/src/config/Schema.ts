@@ -73,11 +73,23 @@ const Log = Schema.Struct({
   )
 })
 
-const Audit = Schema.Struct({
-  file: Text.annotate({ description: "A file that only this gateway writes, relative to this one" }),
+const auditFields = {
   keys: Secret.annotate({ description: "`id:key,id:key` with 32 bytes each in base64; the last one seals" }),
   required: opt(flag, "Nothing is sent to a provider that could not be recorded", false)
-})
+}
+
+const Audit = Schema.Union([
+  Schema.Struct({
+    file: Text.annotate({ description: "A file that only this gateway writes, relative to this one" }),
+    ...auditFields
+  }),
+  Schema.Struct({
+    postgres: Schema.Literal(true).annotate({
+      description: "In the database of `stores.postgres`: one log of all gateways that seal with the same keys"
+    }),
+    ...auditFields
+  })
+])
 
 /** The configuration as it is written. */
 export const GatewayConfig = Schema.Struct({

@@ -18,6 +18,12 @@ const secretNames = new Set(["apiKey", "secret", "hash", "redis", "postgres", "u
 const isSecret = (name: string, value: unknown): boolean =>
   secretNames.has(name) || (name === "keys" && !Array.isArray(value))
 
+/** An address without its password, and without what stands behind its path. */
+const withoutCredentials = (text: string): string => {
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return text
+  return text.replace(/^([^:]+:\/\/)[^/?#]*@/, "$1***@").replace(/[?#].*$/s, "?***")
+}
+
 /** A copy without secrets: names of variables stay, values go. */
 export const masked = (value: unknown, name = ""): unknown => {
   if (Array.isArray(value)) return value.map((each) => masked(each, name))
@@ -29,7 +35,8 @@ export const masked = (value: unknown, name = ""): unknown => {
       ])
     )
   }
-  return secretNames.has(name) && typeof value === "string" ? "***" : value
+  if (typeof value !== "string") return value
+  return secretNames.has(name) ? "***" : withoutCredentials(value)
 }
 
 /** What only the server knows. */

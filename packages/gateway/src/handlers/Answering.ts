@@ -7,7 +7,8 @@ import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { controlsOf } from "../internal/Controls.ts"
 import type { ClientGone, Exchange } from "../internal/Exchange.ts"
-import { isProblem, type Problem, problem } from "../internal/Problem.ts"
+import { isPriced } from "../config/build/Money.ts"
+import { isProblem, type Problem, problem, wrong } from "../internal/Problem.ts"
 import { choose, type Chosen } from "../internal/Targets.ts"
 import type { Asked } from "../wire/Asked.ts"
 import { dollars, failuresOf, headerText, moneyOf } from "../wire/Finished.ts"
@@ -171,6 +172,8 @@ const answerStream = (
     exchange.end()
   })
 
+const unbound = wrong("models", "a provider's own choice can be neither checked nor priced; name them in fallbacks")
+
 /** Looks up the targets of a request, asks the service, and answers. */
 export const answer = (
   exchange: Exchange,
@@ -181,6 +184,9 @@ export const answer = (
   Effect.suspend(() => {
     const controls = controlsOf(exchange)
     if (isProblem(controls)) return Effect.fail(controls)
+    // OpenRouter's list of models to choose among: a way around the models of a key, and around prices.
+    const isBound = exchange.principal!.models !== undefined || isPriced(exchange.engine.config)
+    if (isBound && asked.call.extra?.["models"] !== undefined) return Effect.fail(unbound)
     const { streamPolicy, ...rest } = controls
     const call = { ...asked.call, ...rest, model: chosen.model, fallbacks: chosen.fallbacks }
     return asked.stream

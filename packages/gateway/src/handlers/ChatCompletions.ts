@@ -2,8 +2,9 @@
 import * as Effect from "effect/Effect"
 import { readJson } from "../internal/Body.ts"
 import type { Exchange } from "../internal/Exchange.ts"
+import { reading } from "../internal/Fields.ts"
 import { isProblem } from "../internal/Problem.ts"
-import { decodeChat } from "../wire/openai/Decode.ts"
+import { decodeChat, targetsOf } from "../wire/openai/Decode.ts"
 import { ChatStreamEncoder, done, encodeChat } from "../wire/openai/Encode.ts"
 import { encodeError } from "../wire/openai/Errors.ts"
 import { answer, chosenFor, type HandlerError, type Voice } from "./Answering.ts"
@@ -16,7 +17,10 @@ const voice: Voice = {
 
 export const chatCompletions = (exchange: Exchange): Effect.Effect<void, HandlerError> =>
   Effect.flatMap(readJson(exchange), (body) => {
-    const asked = decodeChat(body)
-    if (isProblem(asked)) return Effect.fail(asked)
-    return Effect.flatMap(chosenFor(exchange, asked), (chosen) => answer(exchange, asked, chosen, voice))
+    const names = reading(() => targetsOf(body))
+    if (isProblem(names)) return Effect.fail(names)
+    return Effect.flatMap(chosenFor(exchange, names), (chosen) => {
+      const asked = decodeChat(body, exchange.engine.spoken([chosen.model, ...chosen.fallbacks]))
+      return isProblem(asked) ? Effect.fail(asked) : answer(exchange, asked, chosen, voice)
+    })
   })

@@ -21,7 +21,7 @@ export const messages = (exchange: Exchange): Effect.Effect<void, HandlerError> 
     const names = reading(() => targetsOf(body))
     if (isProblem(names)) return Effect.fail(names)
     return Effect.flatMap(chosenFor(exchange, names), (chosen) => {
-      const asked = decodeMessages(body, exchange.engine.native([chosen.model, ...chosen.fallbacks]))
+      const asked = decodeMessages(body, exchange.engine.spoken([chosen.model, ...chosen.fallbacks]))
       return isProblem(asked) ? Effect.fail(asked) : answer(exchange, asked, chosen, voice(exchange.requestId))
     })
   })

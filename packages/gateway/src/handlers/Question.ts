@@ -19,15 +19,11 @@ export interface Asked {
   readonly error?: string
 }
 
-interface Purse {
-  day: number
-  spent: bigint
-}
-
 const dayOf = (nowMs: number): number => Math.floor(nowMs / 86_400_000)
 
-const question = (engine: Engine, model: string, purse: Purse): Effect.Effect<Asked> =>
+const question = (engine: Engine, model: string): Effect.Effect<Asked> =>
   Effect.gen(function* () {
+    const { purse } = engine
     const at = yield* Clock.currentTimeMillis
     if (purse.day !== dayOf(at)) Object.assign(purse, { day: dayOf(at), spent: 0n })
     const { budget = defaults.askBudget, timeout = defaults.askTimeout } = engine.config.ready ?? {}
@@ -69,9 +65,8 @@ export const askedOf = (engine: Engine): Effect.Effect<Asked | undefined> =>
   Effect.gen(function* () {
     const { ask, every = defaults.askEvery } = engine.config.ready ?? {}
     if (ask === undefined) return undefined
-    const purse: Purse = { day: 0, spent: 0n }
     const asking =
-      known.get(engine) ?? (yield* Effect.cachedWithTTL(question(engine, ask, purse), Duration.millis(millisOf(every))))
+      known.get(engine) ?? (yield* Effect.cachedWithTTL(question(engine, ask), Duration.millis(millisOf(every))))
     known.set(engine, asking)
     return yield* asking
   })

@@ -30,14 +30,18 @@ const contextOf = (exchange: Exchange): Call.CallControls["context"] | Problem =
     ?.split(",")
     .map((tag) => tag.trim())
     .filter((tag) => tag !== "")
-  const user = principal.user ?? exchange.header("x-breakwater-user")
-  const project = principal.project ?? exchange.header("x-breakwater-project")
+  // What the key or the token says was accepted with it, whatever it looks like; only the client's own words are checked.
+  const userHeader = principal.user === undefined ? exchange.header("x-breakwater-user") : undefined
+  const projectHeader = principal.project === undefined ? exchange.header("x-breakwater-project") : undefined
+  const user = principal.user ?? userHeader
+  const project = principal.project ?? projectHeader
   const priority = principal.priority ?? exchange.header("x-breakwater-priority")
   if (tags !== undefined && (tags.length > 20 || !tags.every((tag) => label.test(tag)))) {
     return wrongHeader("x-breakwater-tags", "at most 20 tags with commas between, each at most 128 visible characters")
   }
-  if (user !== undefined && !label.test(user)) return wrongHeader("x-breakwater-user", "1 to 128 visible characters")
-  if (project !== undefined && !label.test(project))
+  if (userHeader !== undefined && !label.test(userHeader))
+    return wrongHeader("x-breakwater-user", "1 to 128 visible characters")
+  if (projectHeader !== undefined && !label.test(projectHeader))
     return wrongHeader("x-breakwater-project", "1 to 128 visible characters")
   if (priority !== undefined && priority !== "interactive" && priority !== "batch") {
     return wrongHeader("x-breakwater-priority", "interactive or batch")

@@ -11,5 +11,8 @@ export interface Asked {
   readonly call: Omit<Call.GenerateOptions, "model" | "fallbacks">
 }
 
+/** Whose wire all targets of a request speak: what has a word on one wire only goes there alone. */
+export type Spoken = "anthropic" | "openai" | "other"
+
 /** Messages in a body at most. */
 export const maxMessages = 100_000

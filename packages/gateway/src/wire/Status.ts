@@ -72,7 +72,7 @@ const params: { readonly [name: string]: string } = {
   frequencyPenalty: "frequency_penalty"
 }
 
-const onWire = (name: string): string => params[name] ?? name
+const onWire = (name: string): string => (Object.hasOwn(params, name) ? params[name]! : name)
 
 const millisOf = (error: LLMError.LLMError): number | undefined =>
   error.retryAfter === undefined || !Duration.isFinite(error.retryAfter)

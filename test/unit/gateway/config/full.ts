@@ -133,7 +133,7 @@ export const full = {
     ],
     jwt: {
       algorithms: ["HS256"],
-      secret: "secret",
+      secret: "a secret of thirty-two bytes, or more",
       issuer: "i",
       audience: "au",
       clockSkew: "1m",
@@ -217,6 +217,7 @@ export const elsewhere = [
   "auth.jwt.jwksUrl",
   "auth.jwt.secret.env",
   "audit.keys.env",
+  "audit.postgres",
   "log.promptHash.secret.env",
   "alerts.webhooks[].url.env",
   "alerts.webhooks[].key.secret.env"

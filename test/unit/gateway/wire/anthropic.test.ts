@@ -2,14 +2,15 @@ import { LLMError } from "@breakwater/core"
 import { assert, describe, it } from "@effect/vitest"
 import { isProblem } from "../../../../packages/gateway/src/internal/Problem.ts"
 import { decodeMessages } from "../../../../packages/gateway/src/wire/anthropic/Decode.ts"
+import type { Spoken } from "../../../../packages/gateway/src/wire/Asked.ts"
 import { encodeMessage, MessageStreamEncoder } from "../../../../packages/gateway/src/wire/anthropic/Encode.ts"
 import { encodeError } from "../../../../packages/gateway/src/wire/anthropic/Errors.ts"
 import { answerOf, finish } from "./answers.ts"
 
-const decoded = (body: Record<string, unknown>, native = true) => {
+const decoded = (body: Record<string, unknown>, spoken: Spoken = "anthropic") => {
   const asked = decodeMessages(
     { model: "p/m", max_tokens: 10, messages: [{ role: "user", content: "Hi" }], ...body },
-    native
+    spoken
   )
   if (isProblem(asked)) throw new Error(asked.message)
   return asked.call
@@ -43,8 +44,8 @@ describe("decoding messages", () => {
   it("says thoughts in the wire's words to its own provider, and as an effort to others", () => {
     const thinking = { type: "enabled", budget_tokens: 5_000 }
     assert.deepStrictEqual(decoded({ thinking }).extra, { thinking })
-    assert.deepStrictEqual(decoded({ thinking }, false).reasoning, { effort: "medium" })
-    assert.isUndefined(decoded({ thinking }, false).extra)
+    assert.deepStrictEqual(decoded({ thinking }, "other").reasoning, { effort: "medium" })
+    assert.isUndefined(decoded({ thinking }, "other").extra)
   })
 
   it("reads choices, formats and the provider's own tools", () => {

@@ -20,6 +20,9 @@ const placed = (path: string, message: string, own: string | ((field: string) =>
   return `${path}${joint}${inner}: it is ${rest}`
 }
 
+/** A password in an address, whether or not the rest is one. */
+const credentials = /\/\/[^\s"/]*@/g
+
 /**
  * Names the field that a part could not be built for. `own` is how the part calls itself in its messages (without it, the
  * last word of the path), or turns its field into ours.
@@ -29,6 +32,6 @@ export const at =
   <A, R>(effect: Effect.Effect<A, BuildError, R>): Effect.Effect<A, ConfigurationError, R> =>
     Effect.mapError(effect, (error) => {
       if (error instanceof ConfigurationError) return error
-      const message = placed(path, messageOf(error), own)
+      const message = placed(path, messageOf(error).replace(credentials, "//…@"), own)
       return new ConfigurationError({ message, issues: [message] })
     })

@@ -14,17 +14,19 @@ import { type GatewayConfig, millisOf } from "../Schema.ts"
 import { at } from "./Failure.ts"
 import type { Kept } from "./Kept.ts"
 
+type Sql = Context.Context<SqlClient.SqlClient>
+
 /** Stores of a configuration; `undefined` where this process keeps things to itself, or nothing is kept. */
 export interface Stores {
   readonly redis: RedisStores.Stores | undefined
+  /** The database, and what tells it from another. */
+  readonly postgres: { readonly sql: Sql; readonly key: string } | undefined
   /** Where budgets are: PostgreSQL before Redis. */
   readonly budgets: BudgetStore.BudgetStoreService | undefined
   readonly ledger: LedgerStore.LedgerStoreService | undefined
   /** One question to each that is somewhere else. */
   readonly pings: ReadonlyMap<string, Effect.Effect<void, unknown>>
 }
-
-type Sql = Context.Context<SqlClient.SqlClient>
 
 const on = <A, E>(sql: Sql, make: Effect.Effect<A, E, SqlClient.SqlClient>): Effect.Effect<A, E> =>
   Effect.provide(make, sql)
@@ -41,7 +43,13 @@ const redisOf = (config: GatewayConfig, kept: Kept) =>
     }
     const key = `redis ${Redacted.value(url)} ${prefix ?? ""} ${wait ?? ""}`
     return yield* at("stores", (field) => (field === "url" ? "redis" : field))(
-      kept.keep(key, RedisStores.make({ url, ...options }))
+      kept.keep(
+        key,
+        // Its message shows what is wrong, which may be all password.
+        Effect.mapError(RedisStores.make({ url, ...options }), (error) =>
+          !Redacted.value(url).includes("://") ? new Error("redis is no URL such as redis://localhost:6379") : error
+        )
+      )
     )
   })
 
@@ -50,10 +58,9 @@ const postgresOf = (config: GatewayConfig, kept: Kept) =>
     const given = config.stores?.postgres
     if (given === undefined) return undefined
     const url = yield* secretOf(given, "stores.postgres")
-    const sql = yield* at("stores.postgres")(
-      kept.keep(`postgres ${Redacted.value(url)}`, Layer.build(Postgres.layer({ url })))
-    )
-    return sql as Sql
+    const key = `postgres ${Redacted.value(url)}`
+    const sql = yield* at("stores.postgres")(kept.keep(key, Layer.build(Postgres.layer({ url }))))
+    return { sql: sql as Sql, key }
   })
 
 /** One connection to a file: a second one would wait for the first with the whole process. */
@@ -83,11 +90,11 @@ export const make = (
   Effect.gen(function* () {
     const redis = yield* redisOf(config, kept)
     const postgres = yield* postgresOf(config, kept)
-    const ledger = yield* ledgerOf(config, postgres, kept)
+    const ledger = yield* ledgerOf(config, postgres?.sql, kept)
     const pings = new Map<string, Effect.Effect<void, unknown>>()
     if (redis !== undefined) pings.set("redis", redis.ping)
-    if (postgres !== undefined) pings.set("postgres", on(postgres, selectOne))
+    if (postgres !== undefined) pings.set("postgres", on(postgres.sql, selectOne))
     const budgets =
-      postgres !== undefined ? yield* at("stores.postgres")(on(postgres, SqlBudgetStore.make)) : redis?.budget
-    return { redis, budgets, ledger, pings }
+      postgres !== undefined ? yield* at("stores.postgres")(on(postgres.sql, SqlBudgetStore.make)) : redis?.budget
+    return { redis, postgres, budgets, ledger, pings }
   })

@@ -4,7 +4,7 @@
  * Tokens are reserved before a call by a guess (characters ÷ 4, and `max_tokens`), and what all of its attempts used
  * counts in the end. A guess that was too low is made up for as far as the windows have room.
  */
-import { type Call, type Event, LimiterStore, type LLMError, RateLimiter } from "@breakwater/core"
+import { type Call, type Event, LimiterStore, LLMError as Errors, type LLMError, RateLimiter } from "@breakwater/core"
 import type { LLM } from "@breakwater/core"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -36,30 +36,44 @@ interface Standing {
   readonly resetsInMs: number
 }
 
+const tooMuch = (weight: number, most: number): LLMError.LLMError =>
+  Errors.withoutStack(
+    () =>
+      new Errors.InvalidRequestError({
+        parameter: "maxTokens",
+        message: `maxTokens: prompt and answer may come to ${weight} tokens; the tier lets at most ${most} go at once`
+      })
+  )
+
 /** The tokens of one request: held, and settled. */
 export class Meter {
   private readonly limiter: Limiter
   private readonly key: string
   private readonly plan: string
+  private readonly most: number
   private readonly tell: (headers: Readonly<Record<string, string>>) => void
   private grant: RateLimiter.Grant | undefined
   private used: number | undefined
 
-  constructor(limiter: Limiter, key: string, plan: string, tell: Meter["tell"]) {
+  constructor(limiter: Limiter, key: string, plan: string, most: number, tell: Meter["tell"]) {
+    this.most = most
     this.limiter = limiter
     this.key = key
     this.plan = plan
     this.tell = tell
   }
 
-  readonly hold = (weight: number): Effect.Effect<void, LLMError.LLMError> =>
-    Effect.map(this.limiter.acquire(this.key, { weight, plan: this.plan, maxWait: 0 }), (grant) => {
+  readonly hold = (weight: number): Effect.Effect<void, LLMError.LLMError> => {
+    // It would be refused for ever: a client that is told to come again would.
+    if (weight > this.most) return Effect.fail(tooMuch(weight, this.most))
+    return Effect.map(this.limiter.acquire(this.key, { weight, plan: this.plan, maxWait: 0 }), (grant) => {
       this.grant = grant
       this.tell({
         "x-ratelimit-limit-tokens": String(grant.limit),
         "x-ratelimit-remaining-tokens": String(Math.floor(grant.remaining))
       })
     })
+  }
 
   /** Hears how much the call used. */
   readonly note = (event: Event.PolicyEvent): void => {
@@ -94,12 +108,20 @@ const charactersOf = (value: unknown): number => {
   if (typeof value === "string") return value.length
   if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + charactersOf(each), 0)
   if (typeof value !== "object" || value === null) return 0
-  const { content, text } = value as { readonly content?: unknown; readonly text?: unknown }
-  return 16 + charactersOf(text) + charactersOf(content)
+  const { content, params, result, text } = value as Readonly<Record<string, unknown>>
+  return 16 + charactersOf(text) + charactersOf(content) + jsonCharactersOf(params) + jsonCharactersOf(result)
 }
 
+/** What goes to and comes from tools is part of a prompt, too. */
+const jsonCharactersOf = (value: unknown): number =>
+  typeof value === "string" ? value.length : value === undefined ? 0 : (JSON.stringify(value)?.length ?? 0)
+
+/** A length that is none is refused in its own words further on. */
+const lengthOf = ({ maxTokens }: Call.GenerateOptions): number =>
+  Number.isSafeInteger(maxTokens) && maxTokens! > 0 ? maxTokens! : usualAnswer
+
 const guessOf = (options: Call.GenerateOptions): number =>
-  Math.ceil(charactersOf(options.prompt) / 4) + (options.maxTokens ?? usualAnswer)
+  Math.ceil(charactersOf(options.prompt) / 4) + lengthOf(options)
 
 /** A service that holds the tokens of whoever asks, if their tier counts them. */
 export const metered = (llm: LLM.LLMService): LLM.LLMService => {
@@ -221,7 +243,7 @@ export const make = (
       meter: (principal, tell) => {
         const plan = of(principal)
         if (tokens === undefined || plan === undefined || tokenPlans[plan] === undefined) return undefined
-        return new Meter(tokens, principal.id, plan, tell)
+        return new Meter(tokens, principal.id, plan, Math.min(...tokenPlans[plan].map(({ limit }) => limit)), tell)
       },
       standings: Effect.map(
         Effect.forEach(copyOf(seen), ([key, tier]) =>

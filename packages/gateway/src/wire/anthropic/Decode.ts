@@ -17,7 +17,8 @@ import {
   unknownFields
 } from "../../internal/Fields.ts"
 import type { Problem } from "../../internal/Problem.ts"
-import { type Asked, maxMessages } from "../Asked.ts"
+import { type Asked, maxMessages, type Spoken } from "../Asked.ts"
+import { checkOverrides } from "../Overrides.ts"
 import { targetsOf } from "../openai/Decode.ts"
 
 type Part = Message.UserPart | Message.AssistantPart | Message.ToolPart
@@ -36,6 +37,11 @@ const marksOf = (block: Fields): Record<string, unknown> =>
 const fileOf = (block: Fields, param: string): Message.FilePart => {
   const source = record(block["source"], `${param}.source`)
   const image = block["type"] === "image"
+  if (maybeRecord(block["citations"], `${param}.citations`)?.["enabled"] === true) {
+    refuse(`${param}.citations`, "citations are not carried")
+  }
+  if (maybeText(block["context"], `${param}.context`))
+    refuse(`${param}.context`, "it is not carried: put it into a text")
   const fileName = maybeText(block["title"], `${param}.title`)
   const rest = { ...(fileName === undefined ? {} : { fileName }), ...own(marksOf(block)) }
   switch (source["type"]) {
@@ -91,7 +97,8 @@ const blockOf = (value: unknown, param: string, names: Map<string, string>): Par
     case "thinking": {
       const signature = maybeText(block["signature"], `${param}.signature`)
       const thinking = text(block["thinking"], `${param}.thinking`)
-      return { type: "reasoning", text: thinking, ...own(signature === undefined ? {} : { signature }) }
+      // An empty one stands for thoughts of another provider: Anthropic's own would refuse them.
+      return { type: "reasoning", text: thinking, ...own(signature ? { signature } : {}) }
     }
     case "redacted_thinking":
       return { type: "reasoning", text: "", ...own({ redactedData: text(block["data"], `${param}.data`) }) }
@@ -169,8 +176,21 @@ const choiceOf = (choice: Fields): Tool.ToolChoice => {
   }
 }
 
-/** Tools of the provider's own make go on as they came, and the others with them. */
-const toolsOf = (body: Fields, extra: Record<string, unknown>) => {
+const knownOfTools = new Set(["type", "name", "description", "input_schema", "strict"])
+
+/** One call at a time: OpenAI's wire has another word for it, and the others have none. */
+const oneAtATime = (choice: Fields | undefined, spoken: Spoken, extra: Record<string, unknown>): void => {
+  const param = "tool_choice.disable_parallel_tool_use"
+  if (maybeFlag(choice?.["disable_parallel_tool_use"], param) !== true) return
+  if (spoken === "openai") extra["parallel_tool_calls"] = false
+  else if (spoken === "other") refuse(param, "not all targets of this request have a word for it")
+}
+
+/**
+ * Tools of the provider's own make go on as they came, and the others with them. To Anthropic alone every list goes as it
+ * came if there is more in it than other wires know: marks for the cache, examples.
+ */
+const toolsOf = (body: Fields, spoken: Spoken, extra: Record<string, unknown>) => {
   const tools = maybeList(body["tools"], "tools")?.map((tool, i) => record(tool, `tools[${i}]`))
   const choice = maybeRecord(body["tool_choice"], "tool_choice")
   if (
@@ -179,6 +199,11 @@ const toolsOf = (body: Fields, extra: Record<string, unknown>) => {
     extra["tools"] = tools
     if (choice !== undefined) extra["tool_choice"] = choice
     return {}
+  }
+  oneAtATime(choice, spoken, extra)
+  if (spoken === "anthropic") {
+    if (tools?.some((tool) => Object.keys(tool).some((key) => !knownOfTools.has(key))) === true) extra["tools"] = tools
+    if (choice?.["disable_parallel_tool_use"] !== undefined) extra["tool_choice"] = choice
   }
   return defined({
     tools: tools?.map((tool, i) => toolOf(tool, `tools[${i}]`)),
@@ -189,11 +214,31 @@ const toolsOf = (body: Fields, extra: Record<string, unknown>) => {
 const effortOf = (budget: number): Request.ReasoningEffort =>
   budget <= 1_024 ? "minimal" : budget <= 4_096 ? "low" : budget <= 8_192 ? "medium" : "high"
 
+const efforts: { readonly [effort: string]: Request.ReasoningEffort } = {
+  low: "low",
+  medium: "medium",
+  high: "high",
+  // Beyond what the others know.
+  xhigh: "high",
+  max: "high"
+}
+
+/** `output_config.effort`, for targets that do not know the field. */
+const effortAsked = (body: Fields): Request.ReasoningEffort | undefined => {
+  const effort = maybeText(maybeRecord(body["output_config"], "output_config")?.["effort"], "output_config.effort")
+  if (effort === undefined) return undefined
+  return Object.hasOwn(efforts, effort)
+    ? efforts[effort]
+    : refuse("output_config.effort", Object.keys(efforts).join(", "))
+}
+
 /** Thoughts: in the wire's own words for its own provider, and as an effort for any other. */
-const reasoningOf = (body: Fields, native: boolean, extra: Record<string, unknown>): Request.Sampling["reasoning"] => {
+const reasoningOf = (body: Fields, spoken: Spoken, extra: Record<string, unknown>): Request.Sampling["reasoning"] => {
   const thinking = maybeRecord(body["thinking"], "thinking")
+  const effort = spoken === "anthropic" ? undefined : effortAsked(body)
+  if (effort !== undefined && thinking?.["type"] !== "disabled") return { effort }
   if (thinking === undefined) return undefined
-  if (native) {
+  if (spoken === "anthropic") {
     extra["thinking"] = thinking
     return undefined
   }
@@ -201,11 +246,12 @@ const reasoningOf = (body: Fields, native: boolean, extra: Record<string, unknow
   return { effort: effortOf(maybeNumber(thinking["budget_tokens"], "thinking.budget_tokens") ?? 8_192) }
 }
 
-const formatOf = (body: Fields, extra: Record<string, unknown>): Request.ResponseFormat | undefined => {
+const formatOf = (body: Fields, spoken: Spoken, extra: Record<string, unknown>): Request.ResponseFormat | undefined => {
   const config = maybeRecord(body["output_config"], "output_config")
   const format = maybeRecord(config?.["format"] ?? body["output_format"], "output_config.format")
   if (config !== undefined) {
-    const { format: _, ...rest } = config
+    const { format: _, effort, ...others } = config
+    const rest = spoken === "anthropic" && effort !== undefined ? { ...others, effort } : others
     if (Object.keys(rest).length > 0) extra["output_config"] = rest
   }
   if (format === undefined) return undefined
@@ -236,19 +282,20 @@ const known = new Set([
   "output_format"
 ])
 
-/** A request for a message, or what is wrong with it. `native`: whether only Anthropic's own wire will be spoken. */
-export const decodeMessages = (body: Fields, native: boolean): Asked | Problem =>
+/** A request for a message to targets of a wire, or what is wrong with it. */
+export const decodeMessages = (body: Fields, spoken: Spoken): Asked | Problem =>
   reading(() => {
     const extra = unknownFields(body, known) ?? {}
+    checkOverrides("anthropic", extra)
     const metadata = maybeRecord(body["metadata"], "metadata")
     const maxTokens = maybeNumber(body["max_tokens"], "max_tokens") ?? refuse("max_tokens", "it is missing")
     const call: Asked["call"] = {
       prompt: messagesOf(body),
       maxTokens,
-      ...toolsOf(body, extra),
+      ...toolsOf(body, spoken, extra),
       ...defined({
-        responseFormat: formatOf(body, extra),
-        reasoning: reasoningOf(body, native, extra),
+        responseFormat: formatOf(body, spoken, extra),
+        reasoning: reasoningOf(body, spoken, extra),
         temperature: maybeNumber(body["temperature"], "temperature"),
         topP: maybeNumber(body["top_p"], "top_p"),
         topK: maybeNumber(body["top_k"], "top_k"),

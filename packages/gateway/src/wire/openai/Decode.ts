@@ -18,7 +18,8 @@ import {
   unknownFields
 } from "../../internal/Fields.ts"
 import type { Problem } from "../../internal/Problem.ts"
-import { type Asked, maxMessages } from "../Asked.ts"
+import { type Asked, maxMessages, type Spoken } from "../Asked.ts"
+import { checkOverrides } from "../Overrides.ts"
 
 const textParts = (content: unknown, param: string): string => {
   if (content === undefined || content === null) return ""
@@ -90,6 +91,14 @@ const assistantMessage = (message: Fields, param: string, names: Map<string, str
   const content = textParts(message["content"] ?? message["refusal"], `${param}.content`)
   const calls = maybeList(message["tool_calls"], `${param}.tool_calls`) ?? []
   const details = maybeList(message["reasoning_details"], `${param}.reasoning_details`)
+  const legacy = maybeRecord(message["function_call"], `${param}.function_call`)
+  if (maybeRecord(message["audio"], `${param}.audio`) !== undefined) refuse(`${param}.audio`, "it is not carried")
+  if (legacy !== undefined && calls.length === 0) {
+    // Results of such a call name it by the function.
+    const name = text(legacy["name"], `${param}.function_call.name`)
+    const part = { type: "tool-call", id: name, name, params: paramsOf(legacy["arguments"]) } as const
+    return { role: "assistant", content: content.length === 0 ? [part] : [{ type: "text", text: content }, part] }
+  }
   if (calls.length === 0 && details === undefined) return { role: "assistant", content }
   const parts: Array<Message.AssistantPart> = []
   if (details !== undefined) {
@@ -190,6 +199,26 @@ const toolsOf = (body: Fields, extra: Record<string, unknown>) => {
   })
 }
 
+/**
+ * `parallel_tool_calls: false` in Anthropic's words. `true` is what everybody does unasked.
+ */
+const parallelOf = (body: Fields, spoken: Spoken, extra: Record<string, unknown>): void => {
+  const parallel = maybeFlag(body["parallel_tool_calls"], "parallel_tool_calls")
+  if (parallel === undefined || spoken === "openai") return
+  delete extra["parallel_tool_calls"]
+  const hasTools = Array.isArray(body["tools"]) && body["tools"].length > 0
+  if (parallel || !hasTools || body["tool_choice"] === "none") return
+  if (spoken === "other") refuse("parallel_tool_calls", "not all targets of this request have a word for it")
+  const choice = body["tool_choice"] ?? "auto"
+  const named = isRecord(choice) ? choiceOf(choice) : choice
+  const one = { disable_parallel_tool_use: true }
+  if (named === "auto") extra["tool_choice"] = { type: "auto", ...one }
+  else if (named === "required") extra["tool_choice"] = { type: "any", ...one }
+  else if (typeof named === "object" && named !== null && "tool" in named)
+    extra["tool_choice"] = { type: "tool", name: named.tool, ...one }
+  else refuse("parallel_tool_calls", "Anthropic has no word for it beside this tool_choice")
+}
+
 const formatOf = (body: Fields, extra: Record<string, unknown>): Request.ResponseFormat | undefined => {
   const format = maybeRecord(body["response_format"], "response_format")
   if (format === undefined) return undefined
@@ -247,11 +276,17 @@ export const targetsOf = (body: Fields): Pick<Asked, "model" | "fallbacks"> => (
   fallbacks: maybeTexts(body["fallbacks"], "fallbacks")
 })
 
-/** A chat request, or what is wrong with it. */
-export const decodeChat = (body: Fields): Asked | Problem =>
+/** A chat request to targets of a wire, or what is wrong with it. */
+export const decodeChat = (body: Fields, spoken: Spoken = "openai"): Asked | Problem =>
   reading(() => {
     const extra = unknownFields(body, known) ?? {}
+    checkOverrides("openai", extra)
+    parallelOf(body, spoken, extra)
     const options = maybeRecord(body["stream_options"], "stream_options")
+    const stream = maybeFlag(body["stream"], "stream") ?? false
+    if (stream && maybeFlag(body["logprobs"], "logprobs") === true) {
+      refuse("logprobs", "they are not carried in streams; ask without stream")
+    }
     if ((maybeNumber(body["n"], "n") ?? 1) !== 1) refuse("n", "only one answer is made for a request")
     const call: Asked["call"] = {
       prompt: messagesOf(body["messages"]),
@@ -273,7 +308,7 @@ export const decodeChat = (body: Fields): Asked | Problem =>
     }
     return {
       ...targetsOf(body),
-      stream: maybeFlag(body["stream"], "stream") ?? false,
+      stream,
       includeUsage: maybeFlag(options?.["include_usage"], "stream_options.include_usage") ?? false,
       call
     }
