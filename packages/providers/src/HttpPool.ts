@@ -1,5 +1,5 @@
 /**
- * The HTTP client that providers share: connections are kept open, counted, and made within a time.
+ * The HTTP client that providers share: connections are kept open, counted, and made within a time. It speaks HTTP/1.1.
  *
  * Waiting for answers is bounded by the pipeline's timeouts, not here: a client that gives up by itself would say
  * less about why. Any other `HttpClient` Layer works as well.
@@ -50,7 +50,10 @@ export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient, Con
         connect: { timeout },
         keepAliveTimeout,
         keepAliveMaxTimeout: Math.max(keepAliveTimeout, 600_000),
-        pipelining: 1
+        pipelining: 1,
+        // A connection for each call: `connections` is a bound, and giving up a call closes it. Under HTTP/2 a call that is
+        // given up as it is sent can leave Node's session in a loop without end.
+        allowH2: false
       })
     })
   )
