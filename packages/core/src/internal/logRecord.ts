@@ -1,87 +1,14 @@
 /**
- * What a log says of a call and of the policies: plain records of short, safe values. Never a prompt, an answer or a key.
+ * What a log says of a call: plain records of short, safe values. Never a prompt, an answer or a key.
  */
 import type { AttemptRecord } from "../domain/Call.ts"
 import type { CallContext } from "../domain/CallContext.ts"
-import type { FailedOver, PolicyEvent, RequestFinished, RetryScheduled } from "../domain/Event.ts"
-import type { LLMError, LLMErrorTag } from "../errors/LLMError.ts"
-import { line, repeats } from "./logText.ts"
+import type { FailedOver, RequestFinished, RetryScheduled } from "../domain/Event.ts"
+import { errorRecord, type LogRecord, millis, name } from "./logError.ts"
 
-export type LogRecord = Record<string, unknown>
-export type Level = "Error" | "Warn" | "Info" | "Debug"
-
-/** Characters of a name or id, and of a message. */
-const maxName = 200
-const maxMessage = 500
 /** Tags, and attempts, of one record. */
 const maxTags = 20
 const maxAttempts = 20
-
-const name = (text: string): string => line(text, maxName)
-
-/**
- * How a failed call is logged: what somebody has to look after is an error, what the caller or a limit has brought about
- * is a warning.
- */
-const levels: { readonly [Tag in LLMErrorTag]: "Error" | "Warn" } = {
-  RateLimitError: "Warn",
-  QuotaExhaustedError: "Error",
-  ModelOverloadError: "Warn",
-  ServerError: "Error",
-  TransportError: "Error",
-  RequestTimeoutError: "Error",
-  StreamInterruptedError: "Error",
-  InvalidResponseError: "Error",
-  ContextLengthError: "Warn",
-  ContentFilterError: "Warn",
-  AuthenticationError: "Error",
-  ModelNotFoundError: "Error",
-  InvalidRequestError: "Warn",
-  StructuredOutputError: "Warn",
-  CircuitOpenError: "Warn",
-  BulkheadFullError: "Warn",
-  BudgetExceededError: "Warn",
-  InputRejectedError: "Warn",
-  OutputRejectedError: "Warn",
-  DeadlineExceededError: "Error",
-  UnpricedModelError: "Error",
-  StoreError: "Error",
-  AllTargetsFailedError: "Error"
-}
-
-export const levelOf = (error: LLMError): Level => levels[error._tag] ?? "Error"
-
-/** Text of an answer that an error holds. */
-const answerOf = (error: LLMError): string => {
-  switch (error._tag) {
-    case "StreamInterruptedError":
-      return error.partialText
-    case "StructuredOutputError":
-      return error.rawText
-    case "InvalidResponseError":
-      return error.excerpt ?? ""
-    default:
-      return ""
-  }
-}
-
-/** The sentence of an error, unless it repeats the answer. */
-const messageOf = (error: LLMError): string => {
-  // What does not fit a schema is told with the values that do not.
-  if (error._tag === "StructuredOutputError") return "The answer does not satisfy the schema"
-  const message = line(String(error.message), maxMessage)
-  const answer = answerOf(error)
-  return answer !== "" && repeats(message, answer) ? `${error._tag}, whose message repeats the answer` : message
-}
-
-const errorRecord = (error: LLMError): LogRecord => {
-  const record: LogRecord = { tag: name(error._tag), message: messageOf(error) }
-  if (error.status !== undefined) record["status"] = error.status
-  if (error.provider !== undefined) record["provider"] = name(error.provider)
-  if (error.model !== undefined) record["model"] = name(error.model)
-  if (error.requestId !== undefined) record["providerRequestId"] = name(error.requestId)
-  return record
-}
 
 const addContext = (record: LogRecord, context: CallContext): void => {
   record["tenant"] = name(context.tenant)
@@ -108,8 +35,6 @@ const addUsage = (record: LogRecord, attempts: ReadonlyArray<AttemptRecord>): vo
   if (cachedInput > 0) record["cachedInputTokens"] = cachedInput
   if (reasoning > 0) record["reasoningTokens"] = reasoning
 }
-
-const millis = (ms: number): number => Math.round(ms * 1000) / 1000
 
 /** One call. Amounts are nano-dollars as decimal texts. */
 export const requestRecord = (event: RequestFinished): LogRecord => {
@@ -175,70 +100,3 @@ export const retryRecord = (event: RetryScheduled | FailedOver): LogRecord =>
         to: name(event.to),
         error: errorRecord(event.error)
       }
-
-/** What an operator wants to know of the policies, and how much; `undefined` for all else. */
-export const policyRecord = (event: PolicyEvent): { readonly level: Level; readonly record: LogRecord } | undefined => {
-  switch (event.type) {
-    case "circuit-changed": {
-      const { from, key, openForMs, reason, to } = event
-      const record: LogRecord = { event: "llm.circuit", key: name(key), from, to, reason: name(reason) }
-      if (openForMs !== undefined) record["openForMs"] = millis(openForMs)
-      return { level: to === "open" ? "Warn" : "Info", record }
-    }
-    case "circuit-store-changed":
-      return { level: event.available ? "Info" : "Warn", record: store("circuit breaker", event.available, event) }
-    case "store-lost":
-    case "store-recovered": {
-      const available = event.type === "store-recovered"
-      return {
-        level: available ? "Info" : "Warn",
-        record: { ...store(event.store, available, event), mode: event.mode }
-      }
-    }
-    case "ledger-store-changed": {
-      const record = { ...store(event.store, event.available, event), waiting: event.waiting }
-      return { level: event.available ? "Info" : "Warn", record }
-    }
-    case "budget-store-failed": {
-      const record = { ...store(event.store, false, event), operation: event.operation, handled: event.handled }
-      return { level: "Warn", record }
-    }
-    case "audit-store-changed": {
-      const record: LogRecord = { ...store(event.store, event.available, event), waiting: event.waiting }
-      if (event.reason !== undefined) record["reason"] = name(event.reason)
-      return { level: event.available ? "Info" : "Warn", record }
-    }
-    case "ledger-records-lost":
-      return { level: "Error", record: { event: "llm.ledger", store: name(event.store), lost: event.count } }
-    case "audit-entries-lost":
-      return { level: "Error", record: { event: "llm.audit", store: name(event.store), lost: event.count } }
-    case "budget-threshold":
-      return {
-        level: "Warn",
-        record: {
-          event: "llm.budget",
-          budget: name(event.budget),
-          scope: name(event.scope),
-          value: name(event.value),
-          period: name(event.period),
-          threshold: event.threshold,
-          spentNanos: event.spent.toString(),
-          limitNanos: event.limit.toString()
-        }
-      }
-    case "quota-paused":
-      return {
-        level: "Info",
-        record: { event: "llm.pause", key: name(event.key), pauseMs: millis(event.pauseMs), hinted: event.hinted }
-      }
-    default:
-      return undefined
-  }
-}
-
-const store = (of: string, available: boolean, event: object): LogRecord => {
-  const error = "error" in event ? (event.error as LLMError | undefined) : undefined
-  const record: LogRecord = { event: "llm.store", store: name(of), available }
-  if (error !== undefined) record["error"] = errorRecord(error)
-  return record
-}

@@ -45,12 +45,16 @@ class Room {
     return this.left <= 0
   }
 
-  text(text: string, place: ContentPlace): string {
+  /** `goesOn`: there was more of the text than is here. */
+  text(text: string, place: ContentPlace, goesOn = false): string {
     const cut = text.length > this.left + ahead ? text.slice(0, this.left + ahead) : text
+    const isCut = goesOn || cut.length < text.length
     const safe = this.redact === undefined ? cut : redacted(this.redact, cut, place)
-    const kept = safe.length > this.left ? safe.slice(0, this.left) : safe
+    // At a cut there may be half of what a redaction looks for. It moves to the front by what is taken out before it.
+    const whole = isCut && this.redact !== undefined ? safe.slice(0, Math.max(0, safe.length - ahead)) : safe
+    const kept = whole.length > this.left ? whole.slice(0, this.left) : whole
     this.left -= kept.length
-    if (kept.length === safe.length && cut.length === text.length) return kept
+    if (kept.length === safe.length && !isCut) return kept
     this.truncated = true
     return `${kept.toWellFormed()}…`
   }
@@ -66,38 +70,52 @@ const redacted = (redact: NonNullable<ContentSettings["redact"]>, text: string, 
   }
 }
 
-const jsonOf = (value: unknown): string => {
+const jsonOf = (value: unknown): string | undefined => {
   try {
     return JSON.stringify(value) ?? "null"
   } catch {
-    return "[not JSON]"
+    return undefined
   }
 }
 
 /** The value as it is, or its JSON where that was redacted or cut. */
 const valueOf = (value: unknown, room: Room, place: ContentPlace): unknown => {
   const json = jsonOf(value)
+  if (json === undefined) return "[not JSON]"
   const kept = room.text(json, place)
   return kept === json ? value : kept
 }
 
 const modalityOf = (mediaType: string): string => mediaType.split("/")[0] ?? "file"
 
+const isText = (data: unknown): data is string | URL => typeof data === "string" || data instanceof URL
+
+/** Where a file is. The address of one that is all in its address is the file. */
+const addressOf = (data: unknown): string | undefined => {
+  if (data instanceof URL) return data.protocol === "data:" ? undefined : data.href
+  return typeof data === "string" && /^https?:/.test(data) ? data : undefined
+}
+
 /** A file is told by its kind and size; of one elsewhere, by its address. */
 const filePart = (mediaType: string, data: unknown, room: Room, place: Omit<ContentPlace, "kind">): Part => {
   const common = { modality: modalityOf(mediaType), mime_type: mediaType }
-  const address = data instanceof URL ? data.href : typeof data === "string" && /^https?:/.test(data) ? data : undefined
+  const address = addressOf(data)
   if (address !== undefined) return { type: "uri", ...common, uri: room.text(address, { ...place, kind: "uri" }) }
-  const size = typeof data === "string" ? data.length : data instanceof Uint8Array ? data.byteLength : 0
+  const size = data instanceof Uint8Array ? data.byteLength : isText(data) ? String(data).length : 0
   room.truncated = true
   return { type: "blob", ...common, content: `[${size} left out]` }
 }
 
-const partOf = (part: MessagePart | ContentPart, room: Room, place: Omit<ContentPlace, "kind">): Part => {
+const partOf = (
+  part: MessagePart | ContentPart,
+  room: Room,
+  place: Omit<ContentPlace, "kind">,
+  goesOn = false
+): Part => {
   switch (part.type) {
     case "text":
     case "reasoning":
-      return { type: part.type, content: room.text(part.text, { ...place, kind: part.type }) }
+      return { type: part.type, content: room.text(part.text, { ...place, kind: part.type }, goesOn) }
     case "tool-call": {
       const params = valueOf(part.params, room, { ...place, kind: "tool-params" })
       return { type: "tool_call", id: part.id, name: part.name, arguments: params }
@@ -140,25 +158,27 @@ export const inputMessages = (messages: ReadonlyArray<Message>, settings: Conten
       room.truncated = true
       break
     }
-    kept.unshift({ role: messages[at]!.role, parts: partsOf(messages[at]!, room, "input") })
+    kept.push({ role: messages[at]!.role, parts: partsOf(messages[at]!, room, "input") })
   }
-  return { json: kept.length === 0 ? undefined : JSON.stringify(kept), truncated: room.truncated }
+  return { json: kept.length === 0 ? undefined : JSON.stringify(kept.reverse()), truncated: room.truncated }
 }
 
-/** `gen_ai.output.messages`: the one message of the answer. */
+/** `gen_ai.output.messages`: the one message of the answer. `cutAt` is the part of which, or behind which, there was more. */
 const outputMessages = (
   content: ReadonlyArray<ContentPart>,
   reason: FinishReason | undefined,
-  settings: ContentSettings
+  settings: ContentSettings,
+  cutAt: number | undefined
 ): Captured => {
   const room = new Room(settings)
+  room.truncated = cutAt !== undefined
   const parts: Array<Part> = []
-  for (const part of content) {
+  for (const [index, part] of content.entries()) {
     if (room.full) {
       room.truncated = true
       break
     }
-    parts.push(partOf(part, room, { direction: "output", role: "assistant" }))
+    parts.push(partOf(part, room, { direction: "output", role: "assistant" }, index === cutAt))
   }
   const json =
     parts.length === 0 ? undefined : JSON.stringify([{ role: "assistant", parts, finish_reason: finishReason(reason) }])
@@ -170,6 +190,7 @@ export class Output {
   private readonly settings: ContentSettings
   private readonly content: Array<{ -readonly [K in keyof ContentPart]: ContentPart[K] } & { text?: string }> = []
   private characters = 0
+  private cutAt: number | undefined
 
   constructor(settings: ContentSettings) {
     this.settings = settings
@@ -185,12 +206,19 @@ export class Output {
 
   /** The attribute: of what came in, or of a whole answer. */
   end(whole: ReadonlyArray<ContentPart> | undefined, reason: FinishReason | undefined): Captured {
-    return outputMessages(whole ?? (this.content as ReadonlyArray<ContentPart>), reason, this.settings)
+    const { content, cutAt, settings } = this
+    return whole === undefined
+      ? outputMessages(content as ReadonlyArray<ContentPart>, reason, settings, cutAt)
+      : outputMessages(whole, reason, settings, undefined)
   }
 
   private text(type: "text" | "reasoning", delta: string): void {
     // Past what is kept, only enough to know that there was more.
-    if (delta.length === 0 || this.characters > this.settings.maxCharacters + ahead) return
+    if (delta.length === 0) return
+    if (this.characters > this.settings.maxCharacters + ahead) {
+      this.cutAt ??= this.content.length - 1
+      return
+    }
     this.characters += delta.length
     const last = this.content[this.content.length - 1]
     if (last?.type === type) last.text += delta

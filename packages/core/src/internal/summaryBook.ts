@@ -11,7 +11,8 @@ import {
   type SummaryState,
   type SummaryView
 } from "./summaryState.ts"
-import { ErrorTally, PointTally, TargetTally, TotalsTally } from "./summaryTallies.ts"
+import { ErrorTally } from "./summaryCounts.ts"
+import { PointTally, TargetTally, TotalsTally } from "./summaryTallies.ts"
 
 const hourMs = stepMs * maxPoints
 
@@ -28,14 +29,15 @@ export class SummaryBook {
     this.sinceAt = sinceAt
   }
 
-  record(call: FinishedCall): void {
+  /** `nowAt`: by the clock on the wall, which may have been set since the call began. */
+  record(call: FinishedCall, nowAt = call.startedAt + call.tookMs): void {
     this.totals.add(call)
     if (call.error !== undefined) this.errors.add(call.error._tag)
     for (const attempt of call.attempts) {
       this.totals.tokens.add(attempt)
       this.target(attempt).add(attempt)
     }
-    this.point(call.startedAt + call.tookMs).add(call)
+    this.point(nowAt).add(call)
   }
 
   state(nowAt: number): SummaryState {
@@ -78,8 +80,8 @@ export class SummaryBook {
   }
 }
 
-/** A call ends by its own watch, so that a point may be a step ahead of the clock on the wall. */
-const isRecent = (at: number, nowAt: number): boolean => at > nowAt - hourMs && at <= nowAt + stepMs
+/** Those that are ahead were written before the clock was set back. */
+const isRecent = (at: number, nowAt: number): boolean => at > nowAt - hourMs && at <= nowAt
 
 const added = (targets: Map<string, TargetTally>, name: string): TargetTally => {
   const tally = new TargetTally()

@@ -56,15 +56,9 @@ import * as Random from "effect/Random"
 import * as References from "effect/References"
 import { EventSink, type PolicyEvent, type RequestFinished } from "../domain/Event.ts"
 import { joined } from "../internal/emit.ts"
-import {
-  type Level,
-  levelOf,
-  type LogRecord,
-  policyRecord,
-  requestRecord,
-  retryRecord,
-  slowRecord
-} from "../internal/logRecord.ts"
+import { type Level, levelOf, type LogRecord } from "../internal/logError.ts"
+import { policyRecord } from "../internal/logPolicy.ts"
+import { requestRecord, retryRecord, slowRecord } from "../internal/logRecord.ts"
 import { inRange, millisOf, positiveDuration, validate } from "../internal/options.ts"
 
 /** What is logged. */

@@ -7,20 +7,16 @@
  * and past {@link maxSeries} of a family everything else is counted as `other`.
  */
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import { EventSink, type PolicyEvent } from "../domain/Event.ts"
 import { joined } from "../internal/emit.ts"
-import { positiveDuration, validate } from "../internal/options.ts"
-import type { BudgetService, Snapshot } from "../policy/Budget.ts"
 import { catalogue, classic } from "./Metrics/catalogue.ts"
 import { ClassicRecorder } from "./Metrics/classic.ts"
-import { type Definition, familiesOf } from "./Metrics/Family.ts"
-import { dollars, Recorder } from "./Metrics/recorder.ts"
+import type { Definition } from "./Metrics/Family.ts"
+import { Recorder } from "./Metrics/recorder.ts"
 
+export { type BudgetOptions, watchBudget } from "./Metrics/budgets.ts"
 export { type Definition, maxSeries } from "./Metrics/Family.ts"
 
 /** Every metric of {@link layer}, for tables and dashboards. */
@@ -73,63 +69,3 @@ export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<never, C
 export const prometheusName = (name: string): string => (inSeconds.has(name) ? `${name}_seconds` : name)
 
 const inSeconds = new Set(definitions.filter(({ unit }) => unit === "seconds").map(({ name }) => name))
-
-/** How budgets are looked at. */
-export interface BudgetOptions {
-  /** Time between two looks. Default 15 seconds. */
-  readonly every?: Duration.Input
-  /** Accounts looked at, at most. Default 1,000. */
-  readonly maxAccounts?: number
-}
-
-interface Sum {
-  spent: bigint
-  reserved: bigint
-  remaining: bigint | undefined
-  accounts: number
-}
-
-/** One entry for each limit: its accounts belong to users and tenants, and there is no end of those. */
-const byLimit = (accounts: ReadonlyArray<Snapshot>): ReadonlyMap<string, readonly [Snapshot, Sum]> => {
-  const sums = new Map<string, readonly [Snapshot, Sum]>()
-  for (const account of accounts) {
-    const key = `${account.budget}\n${account.scope}\n${account.period}`
-    const sum: Sum = sums.get(key)?.[1] ?? { spent: 0n, reserved: 0n, remaining: undefined, accounts: 0 }
-    sums.set(key, [account, sum])
-    sum.spent += account.spent
-    sum.reserved += account.reserved
-    sum.accounts += 1
-    const left = account.remaining
-    if (left !== undefined && (sum.remaining === undefined || left < sum.remaining)) sum.remaining = left
-  }
-  return sums
-}
-
-/**
- * Keeps gauges of what stands in the accounts of a budget, until the scope ends: what is spent and reserved over all
- * accounts of a limit, how many there are, and what is left in the one that has the least. A store that does not answer
- * leaves them as they are.
- *
- * Fails with a `ConfigError` for a wrong option.
- */
-export const watchBudget = (
-  budget: Pick<BudgetService, "accounts">,
-  options: BudgetOptions = {}
-): Effect.Effect<void, Config.ConfigError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { every = "15 seconds", maxAccounts = 1_000 } = options
-    yield* validate([positiveDuration("every", every)])
-    const { budgetAccounts, budgetRemaining, budgetReserved, budgetSpent } = familiesOf(
-      catalogue,
-      yield* Effect.context<never>()
-    )
-    const look = Effect.map(budget.accounts(maxAccounts), (accounts) => {
-      for (const [{ budget, period, scope }, sum] of byLimit(accounts).values()) {
-        budgetSpent.update(dollars(sum.spent), budget, scope, period)
-        budgetReserved.update(dollars(sum.reserved), budget, scope, period)
-        budgetAccounts.update(sum.accounts, budget, scope, period)
-        if (sum.remaining !== undefined) budgetRemaining.update(dollars(sum.remaining), budget, scope, period)
-      }
-    })
-    yield* Effect.forkScoped(Effect.repeat(Effect.ignore(look), Schedule.spaced(Duration.fromInputUnsafe(every))))
-  })

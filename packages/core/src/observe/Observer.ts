@@ -4,7 +4,7 @@
 import type * as Clock from "effect/Clock"
 import type * as Fiber from "effect/Fiber"
 import { EventSink, type PolicyEvent } from "../domain/Event.ts"
-import type { CallObserver } from "../domain/Observer.ts"
+import type { AttemptObserver, CallObserver } from "../domain/Observer.ts"
 import * as Spans from "./Spans.ts"
 
 /** The observer of one call, or `undefined` if nobody listens. A sink that throws harms nothing. */
@@ -14,12 +14,12 @@ export const forCall = (
   options: Spans.RequestSpanOptions
 ): CallObserver | undefined => {
   const sink = fiber.getRef(EventSink)
-  const spans = Spans.open(fiber, clock, options)
+  const spans = quietly(() => Spans.open(fiber, clock, options))
   if (sink === undefined && spans === undefined) return undefined
   const emit = sink === undefined ? (_event: PolicyEvent): void => {} : guarded(sink)
   return {
     emit,
-    attempt: (call, kind) => spans?.attempt(call, kind),
+    attempt: (call, kind) => (spans === undefined ? undefined : quietly(() => quiet(spans.attempt(call, kind)))),
     end: (end) => {
       emit({
         type: "request-finished",
@@ -42,10 +42,26 @@ export const forCall = (
         ...(end.error === undefined ? undefined : { error: end.error }),
         ...(end.promptHash === undefined ? undefined : { promptHash: end.promptHash })
       })
-      spans?.end(end)
+      quietly(() => spans?.end(end))
     }
   }
 }
+
+/** An observer must never change what it observes: a tracer that throws leaves out what it does not take. */
+const quietly = <A>(tell: () => A): A | undefined => {
+  try {
+    return tell()
+  } catch {
+    return undefined
+  }
+}
+
+const quiet = ({ end, firstToken, parts, within }: AttemptObserver): AttemptObserver => ({
+  within,
+  firstToken: (afterMs) => quietly(() => firstToken(afterMs)),
+  parts: parts === undefined ? undefined : (given) => quietly(() => parts(given)),
+  end: (outcome, answer) => quietly(() => end(outcome, answer))
+})
 
 const guarded =
   (sink: (event: PolicyEvent) => void) =>

@@ -15,9 +15,11 @@ import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import type { AttemptCall, AttemptOutcome } from "../domain/Attempt.ts"
 import type { ProviderEmbedRequest, ProviderRequest } from "../domain/Request.ts"
+import type { LLMError } from "../errors/LLMError.ts"
 import type { Usage } from "../domain/Usage.ts"
 import type { AttemptAnswer, AttemptKind, AttemptObserver, CallEnd } from "../domain/Observer.ts"
 import { operationName, providerName } from "../internal/genAi.ts"
+import { tellable } from "../internal/logError.ts"
 import { type ContentSettings, inputMessages, Output, systemInstructions } from "../internal/spanContent.ts"
 import { Content } from "./Telemetry.ts"
 
@@ -94,10 +96,16 @@ export const open = (
         request.attribute("gen_ai.response.finish_reasons", [answer.finishReason])
       }
       if (end.error !== undefined) request.attribute("error.type", end.error._tag)
-      request.end(clock.currentTimeNanosUnsafe(), end.exit)
+      request.end(clock.currentTimeNanosUnsafe(), end.error === undefined ? withoutValue(end.exit) : told(end.error))
     }
   }
 }
+
+/** A span has no business with the answer. */
+const withoutValue = (exit: Exit.Exit<unknown, unknown>): Exit.Exit<void, unknown> =>
+  Exit.isSuccess(exit) ? Exit.void : exit
+
+const told = (error: LLMError): Exit.Exit<never, Error> => Exit.fail(tellable(error))
 
 interface AttemptSpanOptions {
   readonly tracer: Tracer.Tracer
@@ -220,10 +228,6 @@ const endAttempt = (
     if (error.requestId !== undefined) span.attribute("breakwater.provider.request.id", error.requestId)
   }
   const exit =
-    outcome._tag === "failure"
-      ? Exit.fail(outcome.error)
-      : outcome._tag === "interrupted"
-        ? Exit.interrupt()
-        : Exit.void
+    outcome._tag === "failure" ? told(outcome.error) : outcome._tag === "interrupted" ? Exit.interrupt() : Exit.void
   span.end(clock.currentTimeNanosUnsafe(), exit)
 }

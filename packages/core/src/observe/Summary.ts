@@ -65,7 +65,13 @@ const TokenCounts = Schema.Struct({ input: Count, output: Count, cachedInput: Co
 
 const Sketch = Schema.Struct({
   zero: Count,
-  bins: Schema.Array(Schema.Finite),
+  bins: Schema.Array(Schema.Int).check(
+    Schema.makeFilter(
+      (bins: ReadonlyArray<number>) =>
+        (bins.length % 2 === 0 && bins.every((each, at) => (at % 2 === 0 ? Math.abs(each) < 10_000 : each >= 0))) ||
+        "bins are pairs of an index and a count"
+    )
+  ),
   sumMicros: Count,
   minMs: Count,
   maxMs: Count
@@ -162,7 +168,7 @@ export const layer: Layer.Layer<Summary> = Layer.effectContext(
     const outer = yield* EventSink
     const book = new SummaryBook(clock.currentTimeMillisUnsafe())
     const listen = (event: PolicyEvent): void => {
-      if (event.type === "request-finished") book.record(event)
+      if (event.type === "request-finished") book.record(event, clock.currentTimeMillisUnsafe())
     }
     return Context.make(Summary, {
       snapshot: Effect.sync(() => book.view(clock.currentTimeMillisUnsafe())),

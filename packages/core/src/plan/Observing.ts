@@ -55,7 +55,7 @@ const end = (run: Run, exit: Exit.Exit<unknown, LLMError>, answer: CallAnswer | 
     savedNanos: savedBy(run, answer),
     promptHash
   } as const
-  summary.record(call)
+  summary.record(call, run.options.clock.currentTimeMillisUnsafe())
   observer?.end(call)
 }
 

@@ -39,6 +39,8 @@ const seriesOf = (
 
 const bounded = (value: string): string => (value.length > maxValue ? value.slice(0, maxValue).toWellFormed() : value)
 
+const keyOf = (a: string, b: string, c: string, d: string): string => `${a}\n${b}\n${c}\n${d}`
+
 /** The series of one family. Values of labels are given in the order in which they are declared. */
 export class Family {
   private readonly definition: Definition
@@ -54,8 +56,21 @@ export class Family {
     this.of(bounded(a), bounded(b), bounded(c), bounded(d)).updateUnsafe(value, this.context)
   }
 
+  /** Adds to a gauge: there may be others that keep it, too. */
+  modify(by: number, a = "", b = "", c = "", d = ""): void {
+    this.of(bounded(a), bounded(b), bounded(c), bounded(d)).modifyUnsafe(by, this.context)
+  }
+
+  /** Takes a series away: what it is of is gone. Where that is not known of each, it stays among the others. */
+  remove(a = "", b = "", c = "", d = ""): void {
+    const key = keyOf(bounded(a), bounded(b), bounded(c), bounded(d))
+    const known = this.series.get(key)
+    if (known !== undefined) Metric.removeUnsafe(known, this.context)
+    this.series.delete(key)
+  }
+
   private of(a: string, b: string, c: string, d: string): Metric.Metric<number, unknown> {
-    const key = `${a}\n${b}\n${c}\n${d}`
+    const key = keyOf(a, b, c, d)
     const known = this.series.get(key)
     if (known !== undefined) return known
     if (this.series.size < maxSeries) return this.add(key, [a, b, c, d])

@@ -5,7 +5,9 @@ import type * as Context from "effect/Context"
 import type { AttemptSucceeded, PolicyEvent, RequestFinished, RequestStarted } from "../../domain/Event.ts"
 import type { RateLimits } from "../../domain/RateLimits.ts"
 import { operationName, providerName } from "../../internal/genAi.ts"
+import { monotonicMs, clockOf } from "../../internal/time.ts"
 import { catalogue } from "./catalogue.ts"
+import { Circuits } from "./circuits.ts"
 import { familiesOf } from "./Family.ts"
 
 /** Calls whose operation is remembered until they end; the oldest are forgotten first. */
@@ -33,9 +35,12 @@ export class Recorder {
   private readonly families: ReturnType<typeof familiesOf<keyof typeof catalogue>>
   private readonly operations = new Map<string, Operation>()
   private readonly inFlight = { generate: 0, stream: 0, embed: 0 }
+  private readonly circuits: Circuits
 
   constructor(context: Context.Context<never>) {
+    const clock = clockOf({ context })
     this.families = familiesOf(catalogue, context)
+    this.circuits = new Circuits(this.families.circuitState, () => monotonicMs(clock))
   }
 
   record(event: PolicyEvent): void {
@@ -78,11 +83,9 @@ export class Recorder {
     switch (event.type) {
       case "circuit-changed":
         families.transitions.update(1, event.key, event.to)
-        return families.circuitState.update(
-          event.to === "open" || event.to === "forced-open" ? 2 : event.to === "half-open" ? 1 : 0,
-          event.key
-        )
+        return this.circuits.changed(event)
       case "circuit-rejected":
+        this.circuits.asked(event.key, event.retryAfterMs)
         return families.rejections.update(1, "circuit-breaker", event.state)
       case "limit-rejected":
         return families.rejections.update(1, event.limiter, "limit")
@@ -168,7 +171,8 @@ export class Recorder {
       }
     }
     this.operations.set(requestId, operation)
-    this.families.inFlight.update(++this.inFlight[operation], operation)
+    this.inFlight[operation]++
+    this.families.inFlight.modify(1, operation)
   }
 
   private finished(event: RequestFinished): void {
@@ -176,7 +180,11 @@ export class Recorder {
     const { cached, cost, error, operation, outcome, savedNanos } = event
     this.operations.delete(event.requestId)
     // A Layer that is built in the middle of a call sees its end only.
-    if (this.inFlight[operation] > 0) families.inFlight.update(--this.inFlight[operation], operation)
+    if (this.inFlight[operation] > 0) {
+      this.inFlight[operation]--
+      families.inFlight.modify(-1, operation)
+    }
+    this.circuits.sweep()
     families.requests.update(1, operation, outcome, error?._tag ?? "none")
     families.requestDuration.update(event.tookMs / 1000, operation, outcome)
     for (const attempt of event.attempts) {
