@@ -60,6 +60,12 @@ const references = (config: GatewayConfig): ReadonlyArray<string> => {
     if ((provider.type === "openai-compatible" || provider.type === "azure") && provider.baseUrl === undefined) {
       issues.push(`providers.${name}.baseUrl: it is missing`)
     }
+    if (provider.betas !== undefined && provider.type !== "anthropic") {
+      issues.push(`providers.${name}.betas: they are Anthropic's`)
+    }
+    if (provider.betas?.every((beta) => /^[\w.-]{1,100}$/.test(beta)) === false) {
+      issues.push(`providers.${name}.betas: a name is letters, digits, _ . -`)
+    }
   }
   const target = (path: string, text: string) => {
     const prefix = text.slice(0, Math.max(0, text.indexOf("/")))

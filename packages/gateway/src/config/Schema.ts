@@ -32,6 +32,7 @@ const Provider = Schema.Struct({
   }),
   baseUrl: opt(Text, "Where it is; without it the provider's own address"),
   apiKey: opt(Schema.Union([Secret, Schema.Array(Secret)]), "One, or several that take turns"),
+  betas: opt(Schema.Array(Text), "Of `anthropic`: features to switch on, sent as `anthropic-beta`"),
   models: opt(
     Schema.Array(Text),
     "Names that `/v1/models` lists and that may be asked for without the provider in front"

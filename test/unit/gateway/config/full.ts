@@ -203,6 +203,7 @@ export const full = {
 /** Fields that need something else to be there: a file, a server. */
 export const elsewhere = [
   "providers.*.apiKey.env",
+  "providers.*.betas",
   "providers.*.apiKey[].env",
   "tiers.*.budgets[].period.rolling",
   "tiers.*.budgets[].period.buckets",

@@ -1,6 +1,6 @@
 /** The providers of a configuration, on one pool of connections. */
 import { LLMProvider } from "@breakwater/core"
-import { Catalog, HttpPool } from "@breakwater/providers"
+import { Anthropic, Catalog, HttpPool } from "@breakwater/providers"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -46,7 +46,12 @@ const providerOf = (name: string, provider: Provider) =>
       ...(provider.baseUrl === undefined ? {} : { baseUrl: provider.baseUrl }),
       ...(keys.length === 0 ? {} : { apiKey: keys })
     }
-    const built = yield* at(path)(Layer.build(Catalog.fromName(provider.type, options)))
+    const { betas, type } = provider
+    const layer =
+      type === "anthropic" && betas !== undefined
+        ? Anthropic.layer({ ...options, betas })
+        : Catalog.fromName(type, options)
+    const built = yield* at(path)(Layer.build(layer))
     return Context.get(built, LLMProvider.LLMProvider)
   })
 

@@ -54,6 +54,7 @@ export class Meter {
   private readonly tell: (headers: Readonly<Record<string, string>>) => void
   private grant: RateLimiter.Grant | undefined
   private used: number | undefined
+  private started = false
 
   constructor(limiter: Limiter, key: string, plan: string, most: number, tell: Meter["tell"]) {
     this.most = most
@@ -77,6 +78,7 @@ export class Meter {
 
   /** Hears how much the call used. */
   readonly note = (event: Event.PolicyEvent): void => {
+    if (event.type === "request-started") this.started = true
     if (event.type !== "request-finished") return
     this.used = 0
     for (const { sent, usage } of event.attempts) {
@@ -86,7 +88,9 @@ export class Meter {
 
   /** Gives back what was too much, takes what was too little. */
   readonly settle: Effect.Effect<void> = Effect.suspend(() => {
-    const { grant, used } = this
+    const { grant } = this
+    // A call that was refused before it began has used nothing.
+    const used = this.started ? this.used : 0
     this.grant = undefined
     if (grant === undefined || used === undefined || used === grant.weight) return Effect.void
     if (used < grant.weight) return Effect.ignore(this.limiter.refund({ ...grant, weight: grant.weight - used }))
