@@ -91,6 +91,24 @@ export const budgetStoreContract = (name: string, { connect }: BudgetStoreContra
       }).pipe(Effect.scoped)
     )
 
+    it.effect(
+      "an amount past all money is refused where it does not fit, and harms no other claim where all does",
+      () =>
+        Effect.gen(function* () {
+          const [one] = yield* connect
+          const huge = 10n ** 24n
+          expect(yield* one.reserve(reservation({ amount: huge }), now)).toMatchObject({ index: 0, reserved: 0n })
+          const unlimited = reservation({ amount: huge, limit: undefined, account: "soft" })
+          const other = reservation({ amount: huge, limit: undefined, account: "soft" })
+          const small = reservation({ amount: 5n, limit: undefined, account: "soft" })
+          for (const each of [unlimited, other, small]) expect(granted(yield* one.reserve(each, now))).toBe(true)
+          yield* one.settle(unlimited, [3n])
+          yield* one.settle(small, [2n])
+          yield* one.settle(other, [1n])
+          expect(yield* one.balance("soft", window)).toEqual({ spent: 6n, reserved: 0n })
+        }).pipe(Effect.scoped)
+    )
+
     it.effect("all claims or none, and the refusal names the first that does not fit", () =>
       Effect.gen(function* () {
         const [one] = yield* connect

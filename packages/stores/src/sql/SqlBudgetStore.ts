@@ -23,6 +23,17 @@ const tidyEvery = 500
 /** How long after its end a bucket is kept, for settlements that come late. */
 const graceMs = 86_400_000
 
+/**
+ * What one call is booked with at most, ten million dollars: databases count to 2⁶³. A call that asks for an answer without
+ * end can cost more on paper, and where no limit turns it away its account must not overflow.
+ */
+const most = 10n ** 16n
+
+const atMost = (amount: bigint): bigint => (amount > most ? most : amount)
+
+/** What a claim holds: where there is a limit, what fits it. */
+const heldBy = ({ amount, limit }: Claim): bigint => (limit === undefined ? atMost(amount) : amount)
+
 /** Accounts as keys: PostgreSQL's texts hold no NUL. */
 const keyOf = (account: string): string => account.replaceAll("\u0000", "\u001f")
 
@@ -53,11 +64,11 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
             const { reserved, spent } = yield* this.standing(claim.account, claim.window)
             if (claim.limit !== undefined && spent + reserved + claim.amount > claim.limit)
               return { index, spent, reserved }
-            balances.push({ spent, reserved: reserved + claim.amount })
+            balances.push({ spent, reserved: reserved + heldBy(claim) })
           }
           for (const claim of claims) {
             yield* this.sql`INSERT INTO breakwater_budget (account, bucket_ms, end_ms, spent, reserved)
-          VALUES (${keyOf(claim.account)}, ${claim.window.bucketMs}, ${endOf(claim)}, 0, ${claim.amount})
+          VALUES (${keyOf(claim.account)}, ${claim.window.bucketMs}, ${endOf(claim)}, 0, ${heldBy(claim)})
           ON CONFLICT (account, bucket_ms) DO UPDATE SET reserved = breakwater_budget.reserved + excluded.reserved`
           }
           const ends = claims.map(endOf)
@@ -84,7 +95,7 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
           for (let index = 0; index < claims.length; index++) {
             const claim = claims[index]!
             yield* this
-              .sql`UPDATE breakwater_budget SET spent = spent + ${charges[index]!}, reserved = reserved - ${claim.amount}
+              .sql`UPDATE breakwater_budget SET spent = spent + ${atMost(charges[index]!)}, reserved = reserved - ${heldBy(claim)}
           WHERE account = ${keyOf(claim.account)} AND bucket_ms = ${claim.window.bucketMs}`
             spent.push((yield* this.standing(claim.account, claim.window)).spent)
           }
