@@ -10,7 +10,8 @@ export const fold = (parts: ReadonlyArray<StreamPart>): Turn => {
   const origin: { id?: string; model?: string } = {}
   let finish: FinishPart | undefined
   const append = (type: "text" | "reasoning", delta: string): void => {
-    if (text?.type === type) text.text += delta
+    // What carries data of the provider's is whole: a signature is of the thoughts before it alone.
+    if (text?.type === type && text.metadata === undefined) text.text += delta
     else content.push((text = { type, text: delta }))
   }
   for (const part of parts) {
@@ -24,7 +25,7 @@ export const fold = (parts: ReadonlyArray<StreamPart>): Turn => {
         break
       case "reasoning-delta":
         append("reasoning", part.delta)
-        if (part.metadata !== undefined) text!.metadata = { ...text!.metadata, ...part.metadata }
+        if (part.metadata !== undefined) text!.metadata = part.metadata
         break
       case "tool-call":
       case "file":

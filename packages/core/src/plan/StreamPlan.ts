@@ -72,6 +72,10 @@ export const runStream = (make: () => StreamPlanOptions): Stream.Stream<LLMStrea
     )
   )
 
+/** Thoughts without words: the signature of those before it, or sealed ones. The provider wants them back as they were. */
+const isMark = (part: StreamPart): part is Extract<StreamPart, { type: "reasoning-delta" }> =>
+  part.type === "reasoning-delta" && part.metadata !== undefined
+
 /** One attempt of a stream, from its admission to its end. */
 interface OpenAttempt {
   readonly active: ActiveAttempt
@@ -337,6 +341,9 @@ class StreamRun {
       } else if (isContent(part)) {
         this.content(open, part.type === "reasoning-delta" || part.type === "tool-params-delta" ? part.delta.length : 1)
         if (!this.handOnOther(open, part, out)) return this.disagreed(open)
+      } else if (isMark(part)) {
+        open.watch.content()
+        this.handOnOther(open, part, out)
       }
     }
     if (out.length === 0 || this.options.policy === "buffer") return this.pull

@@ -234,9 +234,8 @@ export const contentPart = (block: JsonRecord): Response.ContentPart | undefined
       return {
         type: "reasoning",
         text: asText(block["thinking"]) ?? "",
-        ...(asText(block["signature"]) === undefined
-          ? {}
-          : { metadata: ownMetadata({ signature: block["signature"] }) })
+        // Streams begin with an empty one, and bring it at the end.
+        ...(asText(block["signature"]) ? { metadata: ownMetadata({ signature: block["signature"] }) } : {})
       }
     case "redacted_thinking":
       return { type: "reasoning", text: "", metadata: ownMetadata({ redactedData: block["data"] }) }

@@ -175,11 +175,11 @@ export class MessageStreamEncoder {
     if (marks.redactedData !== undefined) {
       return this.start("thinking", "", { type: "redacted_thinking", data: marks.redactedData }) + this.close()
     }
-    if (text.length === 0 && marks.signature === undefined) return ""
+    const signature = marks.signature === "" ? undefined : marks.signature
+    if (text.length === 0 && signature === undefined) return ""
     const block = { type: "thinking", thinking: "", signature: "" }
     const before = this.open?.kind === "thinking" ? "" : this.start("thinking", "", block)
     const thought = text.length === 0 ? "" : this.delta({ type: "thinking_delta", thinking: text })
-    const signature = marks.signature
     if (signature === undefined) return before + thought
     return before + thought + this.delta({ type: "signature_delta", signature }) + this.close()
   }
