@@ -184,8 +184,14 @@ export interface CircuitStoreChanged {
   readonly error?: LLMError
 }
 
+interface OfLimit {
+  /** The attempt, where there is one. */
+  readonly requestId?: string
+  readonly attempt?: number
+}
+
 /** A limiter, quota or adaptive limit turned a call away, at once or after a wait that could not end in time. */
-export interface LimitRejected {
+export interface LimitRejected extends OfLimit {
   readonly type: "limit-rejected"
   /** The limiter's name. */
   readonly limiter: string
@@ -198,7 +204,7 @@ export interface LimitRejected {
 }
 
 /** A limiter, quota or adaptive limit made a call wait, and let it go. */
-export interface LimitWaited {
+export interface LimitWaited extends OfLimit {
   readonly type: "limit-waited"
   readonly limiter: string
   readonly key: string
@@ -232,7 +238,7 @@ export interface StoreRecovered {
 }
 
 /** A provider refused for its rate limit: nothing is sent to the target for a while. */
-export interface QuotaPaused {
+export interface QuotaPaused extends OfLimit {
   readonly type: "quota-paused"
   /** `provider/model`, with the tenant behind it if quotas are kept by tenant. */
   readonly key: string
@@ -242,7 +248,7 @@ export interface QuotaPaused {
 }
 
 /** A provider's headers named a limit that was not known before, or has changed. */
-export interface QuotaLearned {
+export interface QuotaLearned extends OfLimit {
   readonly type: "quota-learned"
   readonly key: string
   readonly scope: "requests" | "tokens" | "input-tokens" | "output-tokens"
@@ -251,7 +257,7 @@ export interface QuotaLearned {
 }
 
 /** The adaptive rate or the adaptive concurrency limit has changed. */
-export interface LimitAdapted {
+export interface LimitAdapted extends OfLimit {
   readonly type: "limit-adapted"
   readonly limiter: string
   readonly key: string

@@ -188,7 +188,16 @@ describe("the service", () => {
       again({ ...refusal, tookMs: 2 })
       expect((yield* limit.snapshot("p/m"))?.limit).toBeCloseTo(16.2)
       expect(events).toEqual([
-        { type: "limit-adapted", limiter: "adaptive-limit", key: "p/m", unit: "concurrent-calls", from: 18, to: 16 }
+        {
+          type: "limit-adapted",
+          limiter: "adaptive-limit",
+          key: "p/m",
+          unit: "concurrent-calls",
+          from: 18,
+          to: 16,
+          requestId: "request",
+          attempt: 1
+        }
       ])
     })
   )

@@ -537,9 +537,26 @@ describe("the service", () => {
         ;(yield* admit(small))(refusal("1 second"))
       }).pipe(Effect.provideService(Event.EventSink, (event) => void events.push(event)))
       expect(events).toEqual([
-        { type: "quota-learned", key: "p/m", scope: "requests", limit: 10, windowMs: 60_000 },
-        { type: "quota-paused", key: "p/m", pauseMs: 1_000, hinted: true },
-        { type: "limit-adapted", limiter: "token-quota", key: "p/m", unit: "calls-per-second", from: 20, to: 10 }
+        {
+          type: "quota-learned",
+          key: "p/m",
+          scope: "requests",
+          limit: 10,
+          windowMs: 60_000,
+          requestId: "request",
+          attempt: 1
+        },
+        { type: "quota-paused", key: "p/m", pauseMs: 1_000, hinted: true, requestId: "request", attempt: 1 },
+        {
+          type: "limit-adapted",
+          limiter: "token-quota",
+          key: "p/m",
+          unit: "calls-per-second",
+          from: 20,
+          to: 10,
+          requestId: "request",
+          attempt: 1
+        }
       ])
     })
   )

@@ -16,6 +16,7 @@ import {
   updateConcurrency
 } from "../../internal/adaptiveConcurrency.ts"
 import { emit } from "../../internal/emit.ts"
+import { ofCall } from "../../internal/ofCall.ts"
 import { IdleMap } from "../../internal/idleMap.ts"
 import { inRange, millisOf, optionError, positiveDuration, validate, wholeInRange } from "../../internal/options.ts"
 import { rejection } from "../../internal/rejection.ts"
@@ -35,6 +36,8 @@ interface Target extends ConcurrencyState {
 interface Claim {
   readonly target: Target
   readonly fiber: AnyFiber
+  /** The attempt, where there is one. */
+  readonly call: AttemptCall | undefined
 }
 
 /** A place that was taken; `release` gives it back with what was learned. */
@@ -69,7 +72,7 @@ class Adaptive implements AdaptiveLimitService {
       const now = monotonicMs(clockOf(fiber))
       const maxWaitMs = Math.min(this.settings.maxWaitMs, call.deadlineMs - now)
       const priority = call.context.priority === "batch" ? 0 : 1
-      return this.enter(fiber, call.target, priority, now, maxWaitMs, settleOf)
+      return this.enter(fiber, call.target, priority, now, maxWaitMs, settleOf, call)
     })
 
   readonly limit = <A, E, R>(
@@ -81,7 +84,15 @@ class Adaptive implements AdaptiveLimitService {
         const clock = clockOf(fiber)
         const now = monotonicMs(clock)
         return Effect.flatMap(
-          this.enter(fiber, options.key, options.priority ?? 0, now, this.settings.maxWaitMs, (place) => place),
+          this.enter(
+            fiber,
+            options.key,
+            options.priority ?? 0,
+            now,
+            this.settings.maxWaitMs,
+            (place) => place,
+            undefined
+          ),
           ({ release, startedAtMs }) =>
             Effect.onExit(restore(self), (exit) =>
               Effect.sync(() => {
@@ -124,7 +135,8 @@ class Adaptive implements AdaptiveLimitService {
     priority: number,
     now: number,
     maxWaitMs: number,
-    f: (place: Place) => A
+    f: (place: Place) => A,
+    call: AttemptCall | undefined
   ): Effect.Effect<A, RateLimitError> {
     let target = this.targets.get(key, now)
     if (target === undefined) {
@@ -134,21 +146,22 @@ class Adaptive implements AdaptiveLimitService {
     const before = target.line?.weightBefore(priority, now) ?? 0
     if (before === 0 && target.inFlight < Math.floor(target.limit)) {
       target.inFlight++
-      return Effect.succeed(f(this.placeOf(fiber, target, now)))
+      return Effect.succeed(f(this.placeOf(fiber, target, now, call)))
     }
     if (maxWaitMs <= 0 || (target.line?.size ?? 0) >= this.settings.maxWaiting) {
-      return Effect.fail(this.rejected({ target, fiber }, 0))
+      return Effect.fail(this.rejected({ target, fiber, call }, 0))
     }
-    return this.wait(fiber, target, priority, now + maxWaitMs, f)
+    return this.wait({ target, fiber, call }, priority, now + maxWaitMs, f)
   }
 
-  private wait<A>(fiber: AnyFiber, target: Target, priority: number, deadlineMs: number, f: (place: Place) => A) {
+  private wait<A>(claim: Claim, priority: number, deadlineMs: number, f: (place: Place) => A) {
+    const { call, fiber, target } = claim
     const line = (target.line ??= this.openLine(target))
     // Only the wait itself is interruptible, so that no place is lost on the way out.
     return Effect.uninterruptible(
-      Effect.map(line.join({ target, fiber }, { priority, weight: 1, deadlineMs }), (waitedMs) => {
-        emit(fiber, () => ({ type: "limit-waited", limiter, key: target.key, weight: 1, waitedMs }))
-        return f(this.placeOf(fiber, target, monotonicMs(clockOf(fiber))))
+      Effect.map(line.join(claim, { priority, weight: 1, deadlineMs }), (waitedMs) => {
+        emit(fiber, () => ({ type: "limit-waited", limiter, key: target.key, weight: 1, waitedMs, ...ofCall(call) }))
+        return f(this.placeOf(fiber, target, monotonicMs(clockOf(fiber)), call))
       })
     )
   }
@@ -177,7 +190,7 @@ class Adaptive implements AdaptiveLimitService {
     expired: (claim, waitedMs) => this.rejected(claim, waitedMs)
   }
 
-  private placeOf(fiber: AnyFiber, target: Target, startedAtMs: number): Place {
+  private placeOf(fiber: AnyFiber, target: Target, startedAtMs: number, call: AttemptCall | undefined): Place {
     const clock = clockOf(fiber)
     const from = { context: fiber.context }
     const inFlight = target.inFlight
@@ -197,7 +210,8 @@ class Adaptive implements AdaptiveLimitService {
             key: target.key,
             unit: "concurrent-calls",
             from: Math.floor(before),
-            to: Math.floor(target.limit)
+            to: Math.floor(target.limit),
+            ...ofCall(call)
           }))
         }
         target.line?.wake()
@@ -205,10 +219,18 @@ class Adaptive implements AdaptiveLimitService {
     }
   }
 
-  private rejected({ fiber, target }: Claim, waitedMs: number): RateLimitError {
+  private rejected({ call, fiber, target }: Claim, waitedMs: number): RateLimitError {
     // A place comes free with the next answer; the first token's time is the best guess there is.
     const retryMs = Math.max(1, Math.ceil(target.longMs > 0 ? target.longMs : 1_000))
-    emit(fiber, () => ({ type: "limit-rejected", limiter, key: target.key, weight: 1, waitedMs, retryMs }))
+    emit(fiber, () => ({
+      type: "limit-rejected",
+      limiter,
+      key: target.key,
+      weight: 1,
+      waitedMs,
+      retryMs,
+      ...ofCall(call)
+    }))
     return rejection(RateLimitError, "RateLimitError", {
       message: `${target.inFlight} calls are under way, and the target bears ${Math.floor(target.limit)}`,
       source: "local",

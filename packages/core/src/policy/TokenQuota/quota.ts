@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import type { AttemptCall, AttemptOutcome, Settle } from "../../domain/Attempt.ts"
 import { InvalidRequestError, RateLimitError, type StoreError } from "../../errors/LLMError.ts"
 import { emit } from "../../internal/emit.ts"
+import { ofCall } from "../../internal/ofCall.ts"
 import { estimateNeed } from "../../internal/estimateNeed.ts"
 import { IdleMap } from "../../internal/idleMap.ts"
 import { usedAt } from "../../internal/meter.ts"
@@ -49,10 +50,18 @@ export interface Claim {
   readonly state: QuotaState
   /** The one who waits, or its context where that has to outlast it. */
   readonly fiber: { readonly context: Context.Context<never> }
+  /** The attempt, where there is one. */
+  readonly call: AttemptCall | undefined
   held: Reservation | undefined
   /** Until when a shared store said that there is no room; 0 for nothing said. */
   toldUntilMs: number
   toldScope: QuotaScope | undefined
+}
+
+/** Whom an event is told from, and of which attempt. */
+export interface From {
+  readonly context: Context.Context<never>
+  readonly call?: AttemptCall | undefined
 }
 
 /** The name of this kind of limiter in events. */
@@ -84,7 +93,8 @@ export class Quota implements TokenQuotaService {
         need,
         priority,
         now,
-        Math.min(this.settings.maxWaitMs, call.deadlineMs - now)
+        Math.min(this.settings.maxWaitMs, call.deadlineMs - now),
+        call
       )
     })
 
@@ -94,7 +104,7 @@ export class Quota implements TokenQuotaService {
       const wrong = wrongArgument(options, maxWaitMs)
       if (wrong !== undefined) return Effect.fail(wrong)
       const now = monotonicMs(clockOf(fiber))
-      return this.enter(fiber, options.key, options.key, options, options.priority ?? 0, now, maxWaitMs!)
+      return this.enter(fiber, options.key, options.key, options, options.priority ?? 0, now, maxWaitMs!, undefined)
     })
 
   readonly snapshot = (key: string): Effect.Effect<Snapshot | undefined> =>
@@ -139,16 +149,17 @@ export class Quota implements TokenQuotaService {
     need: Need,
     priority: number,
     now: number,
-    maxWaitMs: number
+    maxWaitMs: number,
+    call: AttemptCall | undefined
   ): Effect.Effect<Settle, QuotaError> {
     const state = this.stateOf(key, target, now)
     const line = this.lines.size === 0 ? undefined : this.lines.get(key)
     const before = line?.weightBefore(priority, now) ?? 0
     if (before === 0 && quotaWait(state, need, 1, now) === 0) {
-      return Effect.succeed(this.settleOf(fiber, key, state, quotaTake(state, need, now)))
+      return Effect.succeed(this.settleOf(fiber, key, state, quotaTake(state, need, now), call))
     }
     const leastMs = quotaWait(state, need, 1 + before, now)
-    const claim: Claim = { key, need, state, fiber, held: undefined, toldUntilMs: 0, toldScope: undefined }
+    const claim: Claim = { key, need, state, fiber, call, held: undefined, toldUntilMs: 0, toldScope: undefined }
     return this.wait(claim, line, priority, now, maxWaitMs, leastMs)
   }
 
@@ -170,7 +181,7 @@ export class Quota implements TokenQuotaService {
     maxWaitMs: number,
     leastMs: number
   ): Effect.Effect<Settle, QuotaError> {
-    const { fiber, key, need, state } = claim
+    const { call, fiber, key, need, state } = claim
     const never = neverFits(state, need)
     if (never !== undefined) return Effect.fail(this.tooLarge(claim, never))
     if (!(leastMs <= maxWaitMs) || maxWaitMs <= 0 || (line?.size ?? 0) >= this.settings.maxWaiting) {
@@ -185,8 +196,8 @@ export class Quota implements TokenQuotaService {
     return Effect.uninterruptible(
       Effect.map(line.join(claim, { priority, weight: 1, deadlineMs: now + maxWaitMs }), (waitedMs) => {
         this.handedOver(claim)
-        emit(fiber, () => ({ type: "limit-waited", limiter, key, weight: tokensOf(need), waitedMs }))
-        return this.settleOf(fiber, key, state, claim.held!)
+        emit(fiber, () => ({ type: "limit-waited", limiter, key, weight: tokensOf(need), waitedMs, ...ofCall(call) }))
+        return this.settleOf(fiber, key, state, claim.held!, call)
       })
     )
   }
@@ -214,10 +225,16 @@ export class Quota implements TokenQuotaService {
     }
   }
 
-  protected settleOf(fiber: Claim["fiber"], key: string, state: QuotaState, held: Reservation): Settle {
+  protected settleOf(
+    fiber: Claim["fiber"],
+    key: string,
+    state: QuotaState,
+    held: Reservation,
+    call: AttemptCall | undefined
+  ): Settle {
     const clock: Clock.Clock = clockOf(fiber)
     // A fiber loses its context when it ends, and an attempt may be settled after that.
-    const from = { context: fiber.context }
+    const from: From = { context: fiber.context, call }
     let open = true
     return (outcome) => {
       if (!open) return
@@ -228,7 +245,7 @@ export class Quota implements TokenQuotaService {
   }
 
   protected settle(
-    from: { readonly context: Context.Context<never> },
+    from: From,
     key: string,
     state: QuotaState,
     held: Reservation,
@@ -242,7 +259,7 @@ export class Quota implements TokenQuotaService {
 
   /** What an attempt's end says of the limits, and of the pace. */
   protected adapt(
-    from: { readonly context: Context.Context<never> },
+    from: From,
     key: string,
     state: QuotaState,
     held: Reservation,
@@ -254,7 +271,14 @@ export class Quota implements TokenQuotaService {
     const limits = outcome._tag === "success" ? outcome.limits : refusal?.limits
     if (limits !== undefined) {
       quotaLearn(state, held, limits, now, (scope, meter) =>
-        emit(from, () => ({ type: "quota-learned", key, scope, limit: meter.limit, windowMs: meter.windowMs }))
+        emit(from, () => ({
+          type: "quota-learned",
+          key,
+          scope,
+          limit: meter.limit,
+          windowMs: meter.windowMs,
+          ...ofCall(from.call)
+        }))
       )
     }
     const before = state.aimd?.rate
@@ -262,18 +286,34 @@ export class Quota implements TokenQuotaService {
     else if (refusal !== undefined) {
       const hintMs = refusal.retryAfter === undefined ? undefined : Duration.toMillis(refusal.retryAfter)
       const { pauseMs } = quotaRefused(state, hintMs, held, now)
-      emit(from, () => ({ type: "quota-paused", key, pauseMs, hinted: hintMs !== undefined }))
+      emit(from, () => ({ type: "quota-paused", key, pauseMs, hinted: hintMs !== undefined, ...ofCall(from.call) }))
     }
     const after = state.aimd?.rate
     if (before !== undefined && after !== undefined && before !== after) {
-      emit(from, () => ({ type: "limit-adapted", limiter, key, unit: "calls-per-second", from: before, to: after }))
+      emit(from, () => ({
+        type: "limit-adapted",
+        limiter,
+        key,
+        unit: "calls-per-second",
+        from: before,
+        to: after,
+        ...ofCall(from.call)
+      }))
     }
   }
 
   protected rejected(claim: Claim, waitedMs: number, retryMs: number, now: number): RateLimitError {
     const { fiber, key, need, state } = claim
     const scope = claim.toldScope ?? tightest(state, need, now)
-    emit(fiber, () => ({ type: "limit-rejected", limiter, key, weight: tokensOf(need), waitedMs, retryMs }))
+    emit(fiber, () => ({
+      type: "limit-rejected",
+      limiter,
+      key,
+      weight: tokensOf(need),
+      waitedMs,
+      retryMs,
+      ...ofCall(claim.call)
+    }))
     const wait = wholeMs(Number.isFinite(retryMs) ? retryMs : 60_000)
     return rejection(RateLimitError, "RateLimitError", {
       message: `the quota of ${scope} is used up, or the target is paused; there is room in ${wait} ms`,
@@ -293,7 +333,8 @@ export class Quota implements TokenQuotaService {
       key,
       weight: tokensOf(need),
       waitedMs: 0,
-      retryMs: Infinity
+      retryMs: Infinity,
+      ...ofCall(claim.call)
     }))
     return rejection(RateLimitError, "RateLimitError", {
       message: `the call needs ${need.inputTokens} + ${need.outputTokens} tokens, more than the limit of ${limit} ${scope} ever allows`,

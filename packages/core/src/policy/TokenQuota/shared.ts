@@ -5,12 +5,11 @@
  * on by itself.
  */
 import type * as Config from "effect/Config"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { AttemptOutcome, Settle } from "../../domain/Attempt.ts"
+import type { AttemptCall, AttemptOutcome, Settle } from "../../domain/Attempt.ts"
 import type { StoreError } from "../../errors/LLMError.ts"
 import { emit } from "../../internal/emit.ts"
 import { millisOf, optionError, validate } from "../../internal/options.ts"
@@ -35,12 +34,11 @@ import { defaults as lossDefaults } from "../../store/FallbackLimiterStore.ts"
 import type { Decision, Grant, PerKind, QuotaStoreService, SharedQuotas } from "../../store/QuotaStore.ts"
 import type { SharedOptions, Snapshot, TokenQuotaService } from "../TokenQuota.ts"
 import { sharedDefaults } from "./defaults.ts"
-import { type AnyFiber, type Claim, limiter, Quota, type QuotaError, snapshotOf } from "./quota.ts"
+import { type AnyFiber, type Claim, type From, limiter, Quota, type QuotaError, snapshotOf } from "./quota.ts"
 import { settingsOf, type Settings } from "./rules.ts"
 import { settlementOf } from "./settlement.ts"
 
 type Mode = NonNullable<SharedOptions["onStoreError"]>
-type From = { readonly context: Context.Context<never> }
 
 const nothing: Need = { inputTokens: 0, outputTokens: 0 }
 const none: PerKind<number> = [0, 0, 0, 0]
@@ -123,19 +121,20 @@ class SharedQuota extends Quota {
     need: Need,
     priority: number,
     now: number,
-    maxWaitMs: number
+    maxWaitMs: number,
+    call: AttemptCall | undefined
   ): Effect.Effect<Settle, QuotaError> {
     const state = this.stateOf(key, target, now)
     const line = this.lines.get(key)
     const before = line?.weightBefore(priority, now) ?? 0
     // The store may answer when the fiber has ended, and lost its context.
     const from = { context: fiber.context }
-    const claim: Claim = { key, need, state, fiber: from, held: undefined, toldUntilMs: 0, toldScope: undefined }
+    const claim: Claim = { key, need, state, fiber: from, call, held: undefined, toldUntilMs: 0, toldScope: undefined }
     const leastMs = this.waitHere(state, need, 1 + before, now)
     if (before > 0 || leastMs > 0) return this.wait(claim, line, priority, now, maxWaitMs, leastMs)
     return Effect.uninterruptible(
       Effect.flatMap(this.admitFar(claim, now), (waitMs) => {
-        if (waitMs === 0) return Effect.succeed(this.settleOf(fiber, key, state, claim.held!))
+        if (waitMs === 0) return Effect.succeed(this.settleOf(fiber, key, state, claim.held!, call))
         const later = monotonicMs(clockOf(fiber))
         claim.toldUntilMs = later + waitMs
         return this.wait(claim, this.lines.get(key), priority, later, maxWaitMs - (later - now), waitMs)
