@@ -3,7 +3,7 @@
  * hear of what came meanwhile, and waited for ever; one that was interrupted between sending and the promise to close
  * left its connection open.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"

@@ -1,5 +1,5 @@
 /** Servers that misbehave, on real sockets: each is heard to its end, harms no later call, and leaves nothing open. */
-import * as Undici from "@effect/platform-node/Undici"
+import { Agent } from "@effect/platform-node/Undici"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -45,10 +45,10 @@ const serving = (answer: (socket: Socket, request: number) => void, readsBody = 
       })
   ).pipe(Effect.map(({ seen }) => seen))
 
-const linking = (options: Undici.Agent.Options = {}) =>
+const linking = (options: Agent.Options = {}) =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => new Undici.Agent({ connections: 1, pipelining: 1, ...options })),
+      Effect.sync(() => new Agent({ connections: 1, pipelining: 1, ...options })),
       (agent) => Effect.promise(() => agent.destroy())
     ),
     (agent) => WireLink.make(UndiciWire.make(agent))
