@@ -10,7 +10,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { EventSink, type PolicyEvent, PromptHash } from "../domain/Event.ts"
 import { joined } from "../internal/emit.ts"
-import { validate, wholeInRange } from "../internal/options.ts"
+import { validate, validateOrThrow, wholeInRange } from "../internal/options.ts"
 import { sha256 } from "../internal/sha256.ts"
 
 /** Calls `handler` for every event of the effect. The handler is called synchronously: it should be quick. */
@@ -42,16 +42,20 @@ export const layerAll = <const Layers extends readonly [Layer.Any, ...Array<Laye
   ) as never
 
 /**
- * Runs an effect beside a stream of its events. The stream holds `capacity` events (default 1,024) and drops the
- * oldest when its reader is too slow: it never holds up a call. It ends with the effect.
+ * Runs an effect beside a stream of its events. The stream holds `capacity` events (1 to 1,000,000, default 1,024) and
+ * drops the oldest when its reader is too slow: it never holds up a call. It ends with the effect.
+ *
+ * Throws a `ConfigError` for a wrong capacity.
  */
 export const withStream = <A, E, R, B, E2, R2>(
   effect: Effect.Effect<A, E, R>,
   consume: (events: Stream.Stream<PolicyEvent>) => Effect.Effect<B, E2, R2>,
-  options?: { readonly capacity?: number }
-): Effect.Effect<readonly [A, B], E | E2, R | R2> =>
-  Effect.gen(function* () {
-    const queue = yield* Queue.sliding<PolicyEvent, Cause.Done>(options?.capacity ?? 1024)
+  options: { readonly capacity?: number } = {}
+): Effect.Effect<readonly [A, B], E | E2, R | R2> => {
+  const { capacity = 1024 } = options
+  validateOrThrow([wholeInRange("capacity", capacity, 1, 1_000_000)])
+  return Effect.gen(function* () {
+    const queue = yield* Queue.sliding<PolicyEvent, Cause.Done>(capacity)
     const run = effect.pipe(
       listen((event) => {
         Queue.offerUnsafe(queue, event)
@@ -60,6 +64,7 @@ export const withStream = <A, E, R, B, E2, R2>(
     )
     return yield* Effect.all([run, consume(Stream.fromQueue(queue))], { concurrency: 2 })
   })
+}
 
 /** An event as a reader of {@link stream} gets it. */
 export interface Heard {

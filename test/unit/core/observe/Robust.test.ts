@@ -1,5 +1,5 @@
 /** What no tracer, redaction, error or clock may do to a call, or let out of it. */
-import { Event, LLMError, type Message, Metrics, Summary, Telemetry } from "@breakwater/core"
+import { Event, Events, LLMError, type Message, Metrics, Summary, Telemetry } from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import { assert, describe, expect, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
@@ -322,6 +322,14 @@ describe("a summary", () => {
     expect(decode(state)).toEqual(state)
     for (const bins of [[1], [1, -1], [1.5, 1], [1e9, 1], [1, 1, 2]]) {
       expect(() => decode({ ...state, latency: { ...state.latency, bins } })).toThrow()
+    }
+  })
+})
+
+describe("a stream of events", () => {
+  it("has a bound, whatever is asked for", () => {
+    for (const capacity of [Number.NaN, Infinity, 0, -1, 1.5]) {
+      expect(() => Events.withStream(Effect.void, Stream.runDrain, { capacity })).toThrow("capacity")
     }
   })
 })
