@@ -62,7 +62,7 @@ const answerOf = (error: LLMError): string => {
 }
 
 /** The sentence of an error, unless it repeats the answer. */
-export const messageOf = (error: LLMError): string => {
+const messageOf = (error: LLMError): string => {
   // What does not fit a schema is told with the values that do not.
   if (error._tag === "StructuredOutputError") return "The answer does not satisfy the schema"
   const message = line(String(error.message), maxMessage)
