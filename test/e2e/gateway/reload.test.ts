@@ -55,7 +55,8 @@ describe("fifty reloads", () => {
                 concurrency: 200
               })
             )
-            assert.isTrue(yield* eventually(Effect.sync(() => stage.gateway.inFlight() > 150)))
+            const begun = eventually(Effect.sync(() => stage.gateway.inFlight() > 150))
+            assert.isTrue(yield* Effect.repeat(begun, { until: (found) => found, times: 10 }))
             for (let i = 0; i < 50; i++) {
               yield* stage.gateway.reload(configOf(stage.first.url, stage.second.url, variant(i)))
             }

@@ -4,7 +4,7 @@
  */
 import { ApiKeys } from "@breakwater/gateway"
 import { Upstream } from "@breakwater/testing"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { askAny, type Came, load, type Question, startGateway, tally } from "../../support/gateway.ts"
 import { startPostgres } from "../../support/postgres.ts"
@@ -26,9 +26,24 @@ const configFor = (upstream: string, more: object) =>
     ...more
   })
 
-const postgresServer = Effect.acquireRelease(promised(startPostgres), (server) =>
-  typeof server === "string" ? Effect.void : Effect.promise(() => server.stop().catch(() => undefined))
-)
+let started: ReturnType<typeof startPostgres> | undefined
+/** One for all tests, with a database of its own for each: whoever kills it starts it again. */
+const postgresServer = promised(() => (started ??= startPostgres()))
+
+afterAll(async () => {
+  const server = await started
+  if (server !== undefined && typeof server !== "string") await server.stop().catch(() => undefined)
+})
+
+/** Waits until it is so, for half a minute: how long it takes is the machine's affair. */
+const until = (isSo: () => boolean) => Effect.repeat(Effect.sleep("20 millis"), { until: isSo, times: 1_500 })
+
+/** Waits for so many more answers, each to a question that was asked after now: sixteen may be under way. */
+const more = (running: { readonly came: ReadonlyArray<Came> }, n: number) =>
+  Effect.suspend(() => {
+    const before = running.came.length
+    return until(() => running.came.length >= before + 16 + n)
+  })
 
 const two = (config: object) => Effect.all([startGateway(config), startGateway(config)], { concurrency: 2 })
 
@@ -131,10 +146,10 @@ describe.skipIf(noRealRedis)("two gateways on one Redis and one PostgreSQL", () 
           ],
           8
         )
-        yield* Effect.sleep("1 second")
+        yield* more(running, 60)
         yield* redis.kill
         const lost = running.came.length
-        yield* Effect.sleep("2 seconds")
+        yield* more(running, 60)
         assert.isAbove(running.came.length, lost + 20)
         yield* redis.restart
         assert.isTrue(
@@ -142,7 +157,7 @@ describe.skipIf(noRealRedis)("two gateways on one Redis and one PostgreSQL", () 
             Effect.repeat({ until: (found) => found, times: 10 })
           )
         )
-        yield* Effect.sleep("1 second")
+        yield* more(running, 60)
         yield* promised(() => running.stop())
         assertSound(running.came, 5_000)
         assert.deepStrictEqual(Object.keys(tally(running.came)), ["ok"])
@@ -167,7 +182,7 @@ describe.skipIf(noRealRedis)("two gateways on one Redis and one PostgreSQL", () 
           [{ model: "first/good", headers }],
           8
         )
-        yield* Effect.sleep("700 millis")
+        yield* more(running, 30)
         yield* redis.freeze
         yield* Effect.sleep("2 seconds")
         yield* redis.thaw
@@ -204,15 +219,17 @@ describe.skipIf(noRealRedis)("two gateways on one Redis and one PostgreSQL", () 
           ],
           8
         )
-        yield* Effect.sleep("1 second")
+        yield* more(running, 40)
         yield* promised(() => postgres.killNine())
         const lost = running.came.length
-        yield* Effect.sleep("2 seconds")
+        yield* more(running, 40)
         const meanwhile = running.came.slice(lost + 16)
         yield* promised(() => postgres.restart())
-        yield* Effect.sleep("2 seconds")
+        // Each gateway has found it again when sixteen answers in a row are none that tell of it.
+        yield* until(() => running.came.slice(-16).every(({ said }) => said === "ok"))
+        yield* more(running, 0)
         const back = running.came.length
-        yield* Effect.repeat(Effect.sleep("100 millis"), { until: () => running.came.length > back + 30, times: 300 })
+        yield* more(running, 30)
         yield* promised(() => running.stop())
         assertSound(running.came, 15_000)
         assert.isAbove(meanwhile.length, 0)
@@ -246,10 +263,10 @@ describe.skipIf(noRealRedis)("two gateways on one Redis and one PostgreSQL", () 
         })
         const [one, other] = yield* two(config)
         const running = load([one.url, other.url], [{ model: "first/good", headers, more: { max_tokens: 60 } }], 8)
-        yield* Effect.sleep("1 second")
+        yield* more(running, 40)
         yield* one.kill
         const before = running.came.length
-        yield* Effect.sleep("1 second")
+        yield* more(running, 40)
         yield* promised(() => running.stop())
         assertSound(running.came, 10_000)
         assert.deepStrictEqual(Object.keys(tally(running.came)), ["ok"])
