@@ -61,6 +61,21 @@ if (typeof server === "string") {
       60_000
     )
 
+    it.live("a server that is lost in the middle of an append is a store that fails, until it is back", () =>
+      Effect.gen(function* () {
+        const url = yield* Effect.promise(() => server.database())
+        const audit = yield* auditOn(yield* open(url))
+        const sql = yield* Effect.provide(Effect.service(SqlClient.SqlClient), yield* client(url))
+        yield* sql`CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS
+          'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END'`
+        yield* sql`CREATE TRIGGER lost BEFORE INSERT ON breakwater_audit FOR EACH ROW EXECUTE FUNCTION lose()`
+        expect(yield* Effect.flip(audit.record({ action: "a" }))).toMatchObject({ reason: "store" })
+        yield* sql`DROP TRIGGER lost ON breakwater_audit`
+        yield* audit.record({ action: "b" })
+        expect(yield* audit.verify()).toMatchObject({ sound: true, entries: 3 })
+      }).pipe(Effect.scoped)
+    )
+
     it.live("what an administrator of the database changes is found, and logs of two names are apart", () =>
       Effect.gen(function* () {
         const url = yield* Effect.promise(() => server.database())

@@ -168,6 +168,24 @@ describe("Audit", () => {
     }).pipe(Effect.scoped, quiet)
   )
 
+  it.effect("a store that is broken is one that fails, and is tried again", () =>
+    Effect.gen(function* () {
+      const memory = yield* AuditStore.makeMemory
+      let broken = false
+      const audit = yield* make({
+        ...memory,
+        append: (build) => Effect.suspend(() => (broken ? Effect.die(new Error("a bug")) : memory.append(build)))
+      })
+      broken = true
+      yield* audit.offer({ action: "event" })
+      expect((yield* Effect.flip(audit.record({ action: "a" }))).reason).toBe("store")
+      broken = false
+      yield* audit.record({ action: "b" })
+      const { entries } = yield* audit.entries()
+      expect(entries.map(({ action }) => action)).toEqual(["audit-resumed", "b", "event", "audit-started"])
+    }).pipe(Effect.scoped, quiet)
+  )
+
   it.effect("the end of the scope writes what waits, and says that it stopped; nothing is taken after it", () =>
     Effect.gen(function* () {
       const store = yield* AuditStore.makeMemory

@@ -2,6 +2,7 @@
  * Writes the log behind the calls, in batches: one write to the disk for all that came meanwhile.
  */
 import { type AuditStore, Event, LLMError } from "@breakwater/core"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -53,8 +54,14 @@ interface Failing {
   readonly sinceMs: number
 }
 
-const asAuditError = (error: LLMError.StoreError | Refused): AuditError =>
-  "reason" in error ? new AuditError(error) : storeFailed(error)
+/** Why an append failed. A defect is a store that fails, too: without the fiber that writes nobody would write. */
+const asAuditError = (cause: Cause.Cause<LLMError.StoreError | Refused>): AuditError => {
+  for (const reason of cause.reasons) {
+    if (reason._tag === "Fail")
+      return "reason" in reason.error ? new AuditError(reason.error) : storeFailed(reason.error)
+  }
+  return new AuditError({ reason: "store", message: "the store is broken", cause: Cause.squash(cause) })
+}
 
 export class Writer {
   readonly chain: ChainWriter
@@ -175,9 +182,9 @@ export class Writer {
     }
     let built: Built | undefined
     const append = this.store.append((tail) => Result.map(this.chain.build(tail, drafts), (made) => (built = made)))
-    return Effect.matchEffect(this.watched(append), {
+    return Effect.matchCauseEffect(this.watched(append), {
       onSuccess: () => Effect.as(this.written(items, built!, lost), false),
-      onFailure: (error) => Effect.as(this.refused(items, asAuditError(error), failing?.sinceMs), true)
+      onFailure: (cause) => Effect.as(this.refused(items, asAuditError(cause), failing?.sinceMs), true)
     })
   }).pipe(Effect.uninterruptible)
 

@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { optionError } from "../internal/Options.ts"
-import { asStoreError } from "./internal/failure.ts"
+import { asStoreError, databaseName } from "./internal/failure.ts"
 import { migrate } from "./internal/migrate.ts"
 
 export interface Options {
@@ -80,10 +80,10 @@ class SqlAudit implements AuditStore.AuditStoreService {
     // On PostgreSQL one moment of the log, however long reading takes. SQLite has one connection, which others wait for.
     return this.sql.onDialectOrElse({
       pg: () =>
-        Effect.andThen(
-          asStoreError(this.name, "read")(this.sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`),
-          reading
-        ).pipe(this.sql.withTransaction, this.transactionFailed("read")),
+        Effect.andThen(this.sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY`, reading).pipe(
+          this.sql.withTransaction,
+          asStoreError(this.name, "read")
+        ) as typeof reading,
       orElse: () => reading
     })
   }
@@ -103,11 +103,8 @@ class SqlAudit implements AuditStore.AuditStoreService {
       yield* this.sql`UPDATE breakwater_audit_head SET head = ${built.success.head} WHERE log = ${this.log}`
     }).pipe(
       this.sql.withTransaction,
-      Effect.catch((error): Effect.Effect<never, LLMError.StoreError | E> =>
-        error instanceof Refused
-          ? Effect.fail(error.error as E)
-          : asStoreError(this.name, "append")(Effect.fail(error as SqlError))
-      )
+      asStoreError(this.name, "append"),
+      Effect.mapError((error) => (error instanceof Refused ? (error.error as E) : error))
     )
 
   readonly prune = ({ checkpoint, first, through }: AuditStore.AuditPrune): Effect.Effect<void, LLMError.StoreError> =>
@@ -161,21 +158,7 @@ class SqlAudit implements AuditStore.AuditStoreService {
     const tuples = lines.map(({ seq, text }) => `(${param(this.log)},${param(seq)},${param(text)})`)
     return this.sql.unsafe(`INSERT INTO breakwater_audit (log, seq, line) VALUES ${tuples.join(",")}`, params)
   }
-
-  /** What a transaction itself fails with, beside what is done in it. */
-  private transactionFailed(operation: string) {
-    return <A, E, R>(effect: Effect.Effect<A, E | SqlError, R>): Effect.Effect<A, E | LLMError.StoreError, R> =>
-      Effect.catch(effect, (error): Effect.Effect<never, E | LLMError.StoreError> =>
-        isSqlError(error) ? asStoreError(this.name, operation)(Effect.fail(error)) : Effect.fail(error)
-      )
-  }
 }
-
-const isSqlError = (error: unknown): error is SqlError =>
-  typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"
-
-const nameOf = (sql: SqlClient.SqlClient): string =>
-  sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
 
 const logOf = (options: Options): Effect.Effect<string, Config.ConfigError> => {
   const { log } = { ...defaults, ...options }
@@ -190,7 +173,7 @@ export const reader = (
 ): Effect.Effect<AuditStore.AuditReader, Config.ConfigError, SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    return new SqlAudit(sql, nameOf(sql), yield* logOf(options))
+    return new SqlAudit(sql, databaseName(sql), yield* logOf(options))
   })
 
 /**
@@ -203,7 +186,7 @@ export const make = (
   Effect.gen(function* () {
     const log = yield* logOf(options)
     const sql = yield* SqlClient.SqlClient
-    const name = nameOf(sql)
+    const name = databaseName(sql)
     yield* asStoreError(name, "migrate")(migrate)
     // A head that is taken away later stays away: only a log without entries gets a new one.
     yield* asStoreError(

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { asStoreError } from "./internal/failure.ts"
+import { asStoreError, databaseName } from "./internal/failure.ts"
 import { big, type Row } from "./internal/ledgerRows.ts"
 import { migrate } from "./internal/migrate.ts"
 
@@ -172,7 +172,7 @@ class SqlBudget implements BudgetStore.BudgetStoreService {
 export const make: Effect.Effect<BudgetStore.BudgetStoreService, LLMError.StoreError, SqlClient.SqlClient> = Effect.gen(
   function* () {
     const sql = yield* SqlClient.SqlClient
-    const name = sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
+    const name = databaseName(sql)
     yield* asStoreError(name, "migrate")(migrate)
     return new SqlBudget(sql, name)
   }

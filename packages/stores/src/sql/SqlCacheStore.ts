@@ -12,7 +12,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import { entryOf, wholeMs } from "../internal/cacheEntry.ts"
-import { asStoreError } from "./internal/failure.ts"
+import { asStoreError, databaseName } from "./internal/failure.ts"
 import { migrate } from "./internal/migrate.ts"
 
 /** One write in so many clears away what is over, … */
@@ -136,7 +136,7 @@ class SqlCache implements CacheStore.CacheStoreService {
 export const make: Effect.Effect<CacheStore.CacheStoreService, LLMError.StoreError, SqlClient.SqlClient> = Effect.gen(
   function* () {
     const sql = yield* SqlClient.SqlClient
-    const name = sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
+    const name = databaseName(sql)
     yield* asStoreError(name, "migrate")(migrate)
     return new SqlCache(sql, name, yield* Clock.Clock)
   }

@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
-import { asStoreError } from "./internal/failure.ts"
+import { asStoreError, databaseName } from "./internal/failure.ts"
 import {
   crossAsSums,
   indexHint,
@@ -278,14 +278,11 @@ const groupsOfRow = (row: Row, by: ReadonlyArray<Dimension>, filter: Filter): Re
     .map((tag) => ({ by: { ...values, tag }, ...totals }))
 }
 
-const nameOf = (sql: SqlClient.SqlClient): string =>
-  sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
-
 /** The ledger in the database of the client in the context, with its tables. Fails with a `StoreError` without them. */
 export const make: Effect.Effect<LedgerStore.LedgerStoreService, LLMError.StoreError, SqlClient.SqlClient> = Effect.gen(
   function* () {
     const sql = yield* SqlClient.SqlClient
-    const name = nameOf(sql)
+    const name = databaseName(sql)
     yield* asStoreError(name, "migrate")(migrate)
     return new SqlLedger(sql, name, newest)
   }
@@ -302,7 +299,7 @@ const onlyRead = (name: string, operation: string, message: string): LLMError.St
 export const makeReadOnly: Effect.Effect<LedgerStore.LedgerStoreService, LLMError.StoreError, SqlClient.SqlClient> =
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const name = nameOf(sql)
+    const name = databaseName(sql)
     const version = yield* asStoreError(name, "open")(versionOf)
     if (version === 0)
       return yield* Effect.fail(onlyRead(name, "open", `${name} holds no ledger: it has no table of records`))

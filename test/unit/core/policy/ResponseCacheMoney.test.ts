@@ -53,6 +53,18 @@ describe("what a kept answer had cost", () => {
     })
   )
 
+  it.effect("is told where the price of the option throws: no answer is lost for it", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* setup({
+        price: () => {
+          throw new Error("a bug")
+        }
+      })
+      yield* ask(costing(70n))
+      expect((yield* ask()).savedNanos).toBe(70n)
+    })
+  )
+
   it.effect("of a stream, too", () =>
     Effect.gen(function* () {
       const { ask, cache, entries } = yield* setup()

@@ -347,10 +347,19 @@ export class Engine implements CacheAround {
     else this.hits++
     this.savedInputTokens += usage.inputTokens
     this.savedOutputTokens += usage.outputTokens
-    const saved = this.options.price?.(usage, target) ?? kept ?? this.priced(usage, target)
+    const saved = this.ownPrice(usage, target) ?? kept ?? this.priced(usage, target)
     if (saved !== undefined) this.savedNanoDollars += saved
     emit(ask.fiber, () => ({ type: "cache-hit", ...about(ask), cached, usage }))
     return saved
+  }
+
+  /** By the option. One that throws says nothing: no answer is lost for it. */
+  private ownPrice(usage: Usage, target: string): bigint | undefined {
+    try {
+      return this.options.price?.(usage, target)
+    } catch {
+      return undefined
+    }
   }
 
   private priced(usage: Usage, target: string): bigint | undefined {

@@ -2,6 +2,7 @@
 import { LLMError } from "@breakwater/core"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type { SqlClient } from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 
 /** What went wrong, without the statement: it may hold what nobody should read. */
@@ -25,7 +26,7 @@ const storeError = (store: string, operation: string, error: SqlError): LLMError
  * The error of the database in a cause. One that comes while a transaction is rolled back, because the server is gone,
  * is a defect to the client; to a store it is a store that is away.
  */
-const errorIn = (cause: Cause.Cause<SqlError>): SqlError | undefined => {
+const errorIn = (cause: Cause.Cause<unknown>): SqlError | undefined => {
   for (const reason of cause.reasons) {
     const error = Cause.isFailReason(reason) ? reason.error : Cause.isDieReason(reason) ? reason.defect : undefined
     if (isSqlError(error)) return error
@@ -33,13 +34,17 @@ const errorIn = (cause: Cause.Cause<SqlError>): SqlError | undefined => {
   return undefined
 }
 
-/** Gives the failures of an effect the name of what was done. */
+/** Gives the database's failures of an effect the name of what was done. Others stay as they are. */
 export const asStoreError =
   (store: string, operation: string) =>
-  <A, R>(effect: Effect.Effect<A, SqlError, R>): Effect.Effect<A, LLMError.StoreError, R> =>
-    Effect.catchCause(effect, (cause) => {
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, SqlError> | LLMError.StoreError, R> =>
+    Effect.catchCause(effect, (cause): Effect.Effect<never, Exclude<E, SqlError> | LLMError.StoreError> => {
       const error = Cause.hasInterrupts(cause) ? undefined : errorIn(cause)
       return error === undefined
-        ? Effect.failCause(cause as Cause.Cause<never>)
+        ? Effect.failCause(cause as Cause.Cause<Exclude<E, SqlError>>)
         : Effect.fail(storeError(store, operation, error))
     })
+
+/** What a database is called in errors and events. */
+export const databaseName = (sql: SqlClient): string =>
+  sql.onDialectOrElse({ pg: () => "postgresql", sqlite: () => "sqlite", orElse: () => "sql" })
