@@ -307,6 +307,24 @@ describe("words of other wires", () => {
   )
 })
 
+describe("a client that has time", () => {
+  it.live("does not wait longer than the configuration lets it", () =>
+    onStage(
+      (stage) =>
+        Effect.gen(function* () {
+          const began = performance.now()
+          const response = yield* post(`${stage.url}/v1/chat/completions`, chat("first/silence"), {
+            "x-breakwater-timeout": "24h"
+          })
+          yield* promised(() => response.text())
+          assert.strictEqual(response.status, 504)
+          assert.isBelow(performance.now() - began, 10_000)
+        }),
+      { defaults: { retries: 0, timeouts: { firstToken: "20s", attempt: "20s", total: "300ms" } } }
+    )
+  )
+})
+
 describe("secrets", () => {
   const secret = "sk-live-THE-SECRET-0123456789"
 

@@ -41,7 +41,7 @@ import * as Similar from "./build/Similar.ts"
 import * as Stores from "./build/Stores.ts"
 import * as Tiers from "./build/Tiers.ts"
 import { type ConfigurationError, secretOf } from "./Load.ts"
-import { type GatewayConfig, millisOf } from "./Schema.ts"
+import { type GatewayConfig, millisOf, type Policy } from "./Schema.ts"
 import type { Spoken } from "../wire/Asked.ts"
 
 /** A name that can be asked for, and who answers. */
@@ -49,6 +49,8 @@ export interface Resolved {
   readonly llm: LLM.LLMService
   /** The targets in order: the first is asked first. */
   readonly targets: ReadonlyArray<string>
+  /** The longest that a call may take, where the configuration says it. */
+  readonly totalMs?: number
   /** With the order `weighted`: how often each target goes first. */
   readonly weights?: ReadonlyArray<number>
 }
@@ -57,7 +59,7 @@ const wireOf = (type: string | undefined): Spoken =>
   type === "anthropic" ? "anthropic" : type === undefined || type === "gemini" ? "other" : "openai"
 
 /** Money of a day; a reload does not fill it. */
-export interface Purse {
+interface Purse {
   day: number
   spent: bigint
 }
@@ -150,6 +152,9 @@ const serviceOf = ({ base, options: more }: Parts, options: Pipeline.PipelineOpt
     Tiers.metered
   )
 
+const totalOf = ({ timeouts }: Policy): Pick<Resolved, "totalMs"> =>
+  timeouts?.total === undefined ? {} : { totalMs: millisOf(timeouts.total) }
+
 /** Routes, each with a service of its own, and the policies that are theirs alone. */
 const routesOf = (config: GatewayConfig, parts: Parts, inherited: Stateful, maker: Maker) =>
   Effect.gen(function* () {
@@ -163,7 +168,12 @@ const routesOf = (config: GatewayConfig, parts: Parts, inherited: Stateful, make
       const targets = route.targets.map((each) => write(targetOf(each)) ?? targetOf(each))
       const llm = yield* at(path)(serviceOf(parts, optionsOf({ ...config.defaults, ...route }, targets), own))
       const weights = route.targets.map((each) => (typeof each === "string" ? 1 : (each.weight ?? 1)))
-      routes.set(name, { llm, targets, ...(route.order === "weighted" ? { weights } : {}) })
+      routes.set(name, {
+        llm,
+        targets,
+        ...totalOf({ ...config.defaults, ...route }),
+        ...(route.order === "weighted" ? { weights } : {})
+      })
     }
     return { routes, policies }
   })
@@ -218,7 +228,7 @@ export const build = (
       const route = routes.get(asked) ?? (aliased === undefined ? undefined : routes.get(aliased))
       if (route !== undefined) return route
       const target = write(asked)
-      return target === undefined ? undefined : { llm, targets: [target] }
+      return target === undefined ? undefined : { llm, targets: [target], ...totalOf(config.defaults ?? {}) }
     }
     const breakers = distinct(policies, ({ breaker }) => breaker)
     const engine: Engine = {

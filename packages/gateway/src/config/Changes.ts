@@ -21,7 +21,7 @@ const goodKeys = ({ auth }: GatewayConfig): ReadonlyMap<string, StoredKey> =>
   new Map((auth?.keys ?? []).filter(({ revoked }) => revoked !== true).map((key) => [key.hash, key]))
 
 /** Which keys a reload adds and takes away, by their ids. */
-export const keyChanges = (before: GatewayConfig, after: GatewayConfig): ReadonlyArray<Record> => {
+const keyChanges = (before: GatewayConfig, after: GatewayConfig): ReadonlyArray<Record> => {
   const [old, next] = [goodKeys(before), goodKeys(after)]
   const records: Array<Record> = []
   const note = (action: string, { id }: StoredKey) => records.push({ action, targets: [id], outcome: "success" })

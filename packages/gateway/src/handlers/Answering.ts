@@ -182,7 +182,7 @@ export const answer = (
   voice: Voice
 ): Effect.Effect<void, HandlerError> =>
   Effect.suspend(() => {
-    const controls = controlsOf(exchange)
+    const controls = controlsOf(exchange, chosen.totalMs)
     if (isProblem(controls)) return Effect.fail(controls)
     // OpenRouter's list of models to choose among: a way around the models of a key, and around prices.
     const isBound = exchange.principal!.models !== undefined || isPriced(exchange.engine.config)

@@ -24,9 +24,9 @@ export const embeddings = (exchange: Exchange): Effect.Effect<void, HandlerError
   Effect.gen(function* () {
     const asked = decodeEmbeddings(yield* readJson(exchange))
     if (isProblem(asked)) return yield* Effect.fail(asked)
-    const controls = controlsOf(exchange)
-    if (isProblem(controls)) return yield* Effect.fail(controls)
     const chosen = yield* chosenFor(exchange, asked)
+    const controls = controlsOf(exchange, chosen.totalMs)
+    if (isProblem(controls)) return yield* Effect.fail(controls)
     if (asked.tokens && !takesTokens(exchange.engine, chosen)) return yield* Effect.fail(noTokens)
     const failures: Array<string> = []
     const { cache: _cache, streamPolicy: _policy, ...rest } = controls

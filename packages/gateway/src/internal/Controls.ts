@@ -1,5 +1,6 @@
 /** What the headers of a request say of the call: whose it is, how long it may take, and how strict it is. */
 import { type Call, LLMConfig } from "@breakwater/core"
+import * as Duration from "effect/Duration"
 import type { Exchange } from "./Exchange.ts"
 import { type Problem, problem } from "./Problem.ts"
 
@@ -56,8 +57,11 @@ const contextOf = (exchange: Exchange): Call.CallControls["context"] | Problem =
   }
 }
 
-/** Reads the headers, or says which one is wrong. */
-export const controlsOf = (exchange: Exchange): Controls | Problem => {
+/**
+ * Reads the headers, or says which one is wrong. A client may want its answer sooner than the configuration allows for, and
+ * not later.
+ */
+export const controlsOf = (exchange: Exchange, totalMs: number | undefined): Controls | Problem => {
   const context = contextOf(exchange)
   if (context !== undefined && "_tag" in context) return context
   const out: Mutable<Controls> = { requestId: exchange.requestId, ...(context === undefined ? {} : { context }) }
@@ -65,7 +69,7 @@ export const controlsOf = (exchange: Exchange): Controls | Problem => {
   if (timeout !== undefined) {
     const parsed = LLMConfig.parseDuration(timeout)
     if (parsed === undefined) return wrongHeader("x-breakwater-timeout", "a duration such as 30s or 1500ms")
-    out.timeout = parsed
+    out.timeout = totalMs === undefined ? parsed : Duration.min(parsed, Duration.millis(totalMs))
   }
   const strict = exchange.header("x-breakwater-strict")
   if (strict !== undefined) {

@@ -10,6 +10,7 @@ export interface Chosen {
   readonly llm: Resolved["llm"]
   readonly model: string
   readonly fallbacks: ReadonlyArray<string>
+  readonly totalMs: number | undefined
 }
 
 const shown = (name: string): string => JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name)
@@ -59,6 +60,7 @@ export const choose = (
     }
     return Effect.map(ordered(first), ([model, ...rest]) => ({
       llm: first.llm,
+      totalMs: first.totalMs,
       model: model!,
       fallbacks: [...new Set([...rest, ...more])].filter((each) => each !== model)
     }))
