@@ -1,5 +1,15 @@
 /** The policies that a preset brings along, at work inside the pipeline. */
-import { LLM, LLMError, LLMProvider } from "@breakwater/core"
+import {
+  Budget,
+  CircuitBreaker,
+  Ledger,
+  LedgerStore,
+  LLM,
+  LLMError,
+  LLMProvider,
+  Pricing,
+  ResponseCache
+} from "@breakwater/core"
 import { ScriptedProvider } from "@breakwater/testing"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -59,6 +69,67 @@ describe("the policies of a preset", () => {
       assert.strictEqual((yield* first.counts).calls, 1)
       yield* inVirtualTime(Effect.sleep("40 seconds"))
       assert.strictEqual((yield* ask).text, "from a")
+    }).pipe(Effect.scoped)
+  )
+
+  const money = Layer.mergeAll(
+    ResponseCache.layer(),
+    Budget.layer({ limits: [{ scope: "global", period: "lifetime", limit: "0.005" }] }),
+    Ledger.layer().pipe(Layer.provide(LedgerStore.layerMemory))
+  ).pipe(Layer.provideMerge(Pricing.layer({ "a/m": { input: 0, output: 10 } })))
+  const answer = ScriptedProvider.text("yes", { usage: { inputTokens: 1, outputTokens: 100 } })
+  const provider = LLMProvider.layer(ScriptedProvider.layer({ name: "a", script: () => answer }))
+  const ask = (prompt: string) => LLM.generate({ prompt, temperature: 0, maxTokens: 100 })
+
+  it.effect.each([
+    ["given to the preset", LLM.layerPreset("interactive", { targets: ["a/m"] }).pipe(Layer.provide(money))],
+    [
+      "given after the preset's policies",
+      LLM.layer({ targets: ["a/m"], maxAttempts: 1 }).pipe(
+        Layer.provide(LLM.layerPolicies("interactive")),
+        Layer.provide(money)
+      )
+    ]
+  ] as const)("a cache, a budget, prices and a ledger %s are at work", ([, llm]) =>
+    Effect.gen(function* () {
+      const path = (yield* LLM.describe()).path.filter(({ setting }) => setting !== "off").map(({ step }) => step)
+      assert.includeMembers(path, ["cache", "budget", "ledger"])
+      const first = yield* ask("one")
+      assert.strictEqual(first.cost?.nanoDollars, 1_000_000n)
+      assert.strictEqual((yield* ask("one")).cached?.source, "exact")
+      let error: unknown
+      for (let i = 0; i < 10 && error === undefined; i++)
+        error = yield* Effect.catch(Effect.as(ask(`${i}`), undefined), Effect.succeed)
+      assert.strictEqual((error as LLMError.LLMError)._tag, "BudgetExceededError")
+    }).pipe(Effect.provide(llm.pipe(Layer.provide(provider))))
+  )
+
+  it.effect("a circuit breaker that is given goes before the preset's", () =>
+    Effect.gen(function* () {
+      const context = yield* Layer.build(
+        LLM.layerPreset("interactive", { targets: ["a/m"] }).pipe(
+          Layer.provideMerge(CircuitBreaker.layerNoop),
+          Layer.provide(provider)
+        )
+      )
+      const { path } = yield* Effect.provide(LLM.describe(), context)
+      assert.strictEqual(path.find(({ step }) => step === "circuit breaker")?.setting, "off")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("what one service is given is not another's", () =>
+    Effect.gen(function* () {
+      const base = () => LLM.layerPreset("interactive", { targets: ["a/m"] }).pipe(Layer.provide(provider))
+      const isOn = Effect.map(
+        LLM.describe(),
+        ({ path }) => path.find(({ step }) => step === "budget")?.setting !== "off"
+      )
+      const memo = yield* Layer.makeMemoMap
+      const scope = yield* Effect.scope
+      const given = yield* Layer.buildWithMemoMap(base().pipe(Layer.provide(money)), memo, scope)
+      const alone = yield* Layer.buildWithMemoMap(base(), memo, scope)
+      assert.isTrue(yield* Effect.provide(isOn, given))
+      assert.isFalse(yield* Effect.provide(isOn, alone))
     }).pipe(Effect.scoped)
   )
 })

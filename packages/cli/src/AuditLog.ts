@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { report, SettingError } from "./Failure.ts"
 import { keepSecret } from "./Secrets.ts"
 
@@ -67,6 +67,11 @@ const keysText = (given: Given): Effect.Effect<string, SettingError> =>
 const keysOf = (given: Given): Effect.Effect<ReadonlyArray<KeyRing.AuditKey>, SettingError> =>
   Effect.gen(function* () {
     const found = yield* keysText(given)
+    const odd = found.split(/[,\n]/).find((each) => each.trim() !== "" && !/^\s*(#|[^:]+:.)/.test(each))
+    if (odd !== undefined) {
+      const place = Option.getOrElse(given.keyFile, () => Option.getOrElse(given.keysEnv, () => keysVariable))
+      return yield* Effect.fail(wrong(`${place} holds a key without its name; allowed: id:key, as in 2026-11:KEY`))
+    }
     for (const line of found.split(/[,\n]/)) keepSecret(line.slice(line.indexOf(":") + 1).trim())
     const { KeyRing } = yield* Effect.promise(() => import("@breakwater/audit"))
     return yield* asSetting(KeyRing.parse(Redacted.make(found)))
@@ -80,7 +85,11 @@ const placeOf = (
   if (Option.isSome(file) === Option.isSome(postgres)) {
     return Effect.fail(wrong("name the file of the log, or a database with --postgres; one of the two"))
   }
-  if (Option.isSome(file)) return Effect.succeed({ file: file.value })
+  if (Option.isSome(file)) {
+    return existsSync(file.value)
+      ? Effect.succeed({ file: file.value })
+      : Effect.fail(wrong(`there is no audit log ${file.value}`))
+  }
   const value = Option.getOrElse(postgres, () => "").trim()
   const url = /^postgres(?:ql)?:/.test(value) ? value : process.env[value]?.trim()
   if (url === undefined || url === "") {

@@ -92,8 +92,15 @@ const overlay = (given: Given): ReadonlyMap<Variable, string> => {
   return found
 }
 
+/** For those who have set nothing yet. */
+const nobodyToAsk =
+  "nobody to ask: set a key such as OPENAI_API_KEY or ANTHROPIC_API_KEY and name a --model (openai/gpt-4.1-mini), " +
+  "or give a server's --base-url; breakwater demo needs neither. Providers: " +
+  Catalog.names.join(", ")
+
 /** Says flags where the message says variables: instead of them if they were given, beside them if something is missing. */
 const inFlags = (message: string, given: ReadonlyMap<Variable, string>): string => {
+  if (message.startsWith("LLM_PROVIDER is missing")) return nobodyToAsk
   let out = message.replace(/^targets is/, "the list of targets (--model, --fallback) holds")
   const missing = / is missing/.test(message)
   for (const name of variables) {

@@ -12,7 +12,8 @@ import { readFileSync } from "node:fs"
 import { command } from "./Breakwater.ts"
 import { teardown, watchSignals } from "./ExitCode.ts"
 import { Ended, reportCause } from "./Failure.ts"
-import { jsonLine, oneLine, plain } from "./render/Style.ts"
+import { helpText } from "./render/Help.ts"
+import { jsonLine, oneLine } from "./render/Style.ts"
 import { keepSecretsOf } from "./Secrets.ts"
 import { stderr, stdout } from "./Terminal.ts"
 
@@ -20,18 +21,23 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
 const args = process.argv.slice(2)
 const wantsJson = args.includes("--json")
 
+/** What is wrong with the words of a command, as a sentence. */
+const usageText = (message: string): string =>
+  oneLine(message)
+    .replace(/ Did you mean this\? (.+)$/, (_, names: string) => `; did you mean ${names.split(" ").join(" or ")}?`)
+    .replace("Expected a string representing a finite number", "Expected a number")
+
 const presenter: CliOutput.Presenter = {
   present: (event) =>
     Effect.sync(() => {
       const out = stdout()
-      const formatter = CliOutput.defaultFormatter({ colors: out.style !== plain })
       switch (event._tag) {
         case "Help":
-          return out.write(`${formatter.formatHelpDoc(event.helpDoc)}\n`)
+          return out.write(helpText(event.helpDoc, out.style, out.width))
         case "Version":
           return out.write(`${event.name} ${event.version}\n`)
         case "InvalidInvocation": {
-          const message = event.errors.map((error) => oneLine(error.message)).join("; ")
+          const message = event.errors.map((error) => usageText(error.message)).join("; ")
           if (wantsJson) return out.write(jsonLine({ text: "", error: { tag: "UsageError", message } }))
           const err = stderr()
           return err.write(`${err.style.red("error")} ${message}\nSee ${event.commandPath.join(" ")} --help\n`)

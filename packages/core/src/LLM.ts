@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as AiTool from "effect/ai/Tool"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -78,7 +79,8 @@ export const layer = (
 ): Layer.Layer<LLM, Config.ConfigError, Pipeline.PipelineServices> => Layer.effect(LLM, Pipeline.make(options))
 
 /**
- * Builds the service with the settings and policies of a preset ({@link layerPolicies}). Options given beside it win.
+ * Builds the service with the settings and policies of a preset ({@link layerPolicies}). Options given beside it win, and
+ * so do policies that it is provided with: `Layer.provide(Budget.layer(…))` puts a budget into it.
  *
  * **Example** (A resilient call, with a provider that answers from a script)
  *
@@ -115,21 +117,33 @@ export const layerConfig = (
 /**
  * The policies of a preset: a circuit breaker for each target, and a quota that learns the provider's limits and keeps
  * still for as long as a refusal says. Cache, budget, prices, ledger and bulkhead are left out: nobody but the program can say what may
- * be cached, spent, or done at once.
+ * be cached, spent, or done at once. A policy that is in the context already goes before the preset's.
  */
 export const layerPolicies = (
   name: PresetName
 ): Layer.Layer<Exclude<Pipeline.PipelineServices, Providers>, Config.ConfigError> =>
   Layer.mergeAll(
-    CircuitBreaker.layer(policies[name].breaker),
-    TokenQuota.layer(policies[name].quota),
-    Bulkhead.layerNoop,
-    Hedge.layerNoop,
-    ContextWindow.layerNoop,
-    ResponseCache.layerNoop,
-    Budget.layerNoop,
-    Pricing.layerNoop,
-    Ledger.layerNoop
+    unlessGiven(CircuitBreaker.CircuitBreaker, CircuitBreaker.layer(policies[name].breaker)),
+    unlessGiven(TokenQuota.TokenQuota, TokenQuota.layer(policies[name].quota)),
+    unlessGiven(Bulkhead.Bulkhead, Bulkhead.layerNoop),
+    unlessGiven(Hedge.Hedge, Hedge.layerNoop),
+    unlessGiven(ContextWindow.ContextWindow, ContextWindow.layerNoop),
+    unlessGiven(ResponseCache.ResponseCache, ResponseCache.layerNoop),
+    unlessGiven(Budget.Budget, Budget.layerNoop),
+    unlessGiven(Pricing.Pricing, Pricing.layerNoop),
+    unlessGiven(Ledger.Ledger, Ledger.layerNoop)
+  )
+
+/**
+ * The policy in the context, or else that of a Layer. The preset asks for none, so that the compiler cannot tell a budget
+ * that is provided to it from one that nobody wants; the program that provides it means it.
+ */
+const unlessGiven = <I, S, E>(key: Context.Key<I, S>, otherwise: Layer.Layer<I, E>): Layer.Layer<I, E> =>
+  Layer.unwrap(
+    Effect.map(
+      Effect.serviceOption(key),
+      Option.match({ onNone: () => otherwise, onSome: (service) => Layer.succeed(key, service) })
+    )
   )
 
 /** None of the policies that have a state of their own: no breaker, quota, bulkhead, cache, budget, prices or ledger. */

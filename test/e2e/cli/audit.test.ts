@@ -110,7 +110,7 @@ describe("breakwater audit verify", () => {
     const keyFile = join(folder, "keys")
     writeFileSync(keyFile, `# the key\nk1:${"b".repeat(64)}\n`)
     const wrong: ReadonlyArray<readonly [ReadonlyArray<string>, Readonly<Record<string, string>>, string]> = [
-      [[join(folder, "none.log")], env, "ENOENT"],
+      [[join(folder, "none.log")], env, "there is no audit log"],
       [[path], { AUDIT_KEYS: `k1:${secret.slice(1)}` }, "32 bytes"],
       [[path, "--keys-env", "OTHER"], env, "OTHER is missing"],
       [[path, "--key-file", keyFile], {}, "not its keys"],

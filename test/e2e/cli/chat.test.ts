@@ -214,7 +214,7 @@ describe("breakwater chat, wrongly called", () => {
   })
 
   it("no provider, no model, no prompt", async () => {
-    expect((await chat(["Hello", "--model", "m"])).stderr).toContain("--provider, LLM_PROVIDER is missing")
+    expect((await chat(["Hello", "--model", "m"])).stderr).toContain("nobody to ask: set a key such as OPENAI_API_KEY")
     expect((await ask([])).stderr).toContain("--model or LLM_MODEL is missing")
     expect((await chat(["--base-url", upstream.v1, "--model", "m"])).stderr).toContain("PROMPT is missing")
   })

@@ -46,7 +46,7 @@ describe("breakwater plan", () => {
       LLM_MAX_RETRIES: "1",
       LLM_TIMEOUT: "20s"
     })
-    expect(JSON.parse(ran.stdout)).toEqual(expected)
+    expect(JSON.parse(ran.stdout)).toEqual({ ...expected, maxCost: null, promptCharacters: 2_000 })
     expect(expected).toMatchObject({ maxAttempts: 3, maxDurationMs: 20_000 })
   })
 
@@ -56,6 +56,26 @@ describe("breakwater plan", () => {
     expect(ran.stdout).toContain("1 provider call at most")
     expect(ran.stdout).toMatch(/cache +off/)
     expect(ran.stdout).toMatch(/timeouts +connect 10 s/)
+  })
+
+  it("says in money what a budget would reserve for the same prompt", async () => {
+    const flags = ["--model", "openai/gpt-4.1-mini", "--max-tokens", "500"]
+    const ran = await breakwater(["plan", "Hello", "--json", ...flags])
+    const { maxCost } = JSON.parse(ran.stdout) as { readonly maxCost: string }
+    expect(maxCost).toMatch(/^0\.00\d+$/)
+    const refused = await breakwater(["chat", "Hello", ...flags, "--budget", "0.000001"], {
+      env: { OPENAI_API_KEY: "sk-none" }
+    })
+    expect(refused.stderr).toContain(`The call may cost $${maxCost};`)
+    const shown = await breakwater(["plan", "Hello", ...flags])
+    expect(shown.stdout).toContain(`$${maxCost} at most with this prompt`)
+  })
+
+  it("does not guess what has no price", async () => {
+    const unpriced = await breakwater(["plan", "--model", "nobody/knows"])
+    expect(unpriced).toMatchObject({ code: 0, stderr: "" })
+    expect(unpriced.stdout).toMatch(/cost +unknown: There is no price for /)
+    expect((await breakwater(["plan"])).stdout).toMatch(/cost +unknown: name a --model/)
   })
 
   it("says what is wrong", async () => {
@@ -68,6 +88,26 @@ describe("breakwater plan", () => {
 })
 
 describe("breakwater", () => {
+  it("has help that fits a pipe's 80 columns, but for examples", async () => {
+    for (const command of [[], ["chat"], ["keys", "create"], ["audit", "show"]]) {
+      const { stdout } = await breakwater([...command, "--help"])
+      expect(stdout.split("\n").filter((line) => line.length > 80 && !line.startsWith("  breakwater "))).toEqual([])
+    }
+  })
+
+  it("answers a typo with what was meant", async () => {
+    const ran = await breakwater(["chat", "hi", "--modell", "x"])
+    expect(ran.code).toBe(2)
+    expect(ran.stderr).toContain("Unrecognized flag: --modell in command breakwater chat; did you mean --model?\n")
+    expect((await breakwater(["chta", "hi"])).stderr).toContain("; did you mean chat?\n")
+  })
+
+  it("tells those who have set nothing where to begin", async () => {
+    const ran = await breakwater(["chat", "hi"])
+    expect(ran.code).toBe(1)
+    expect(ran.stderr).toMatch(/^error ConfigError: nobody to ask: set a key such as OPENAI_API_KEY.*breakwater demo/)
+  })
+
   it("has help, a version and completions", async () => {
     const help = await breakwater([])
     expect(help.code).toBe(0)

@@ -115,7 +115,7 @@ describe("breakwater report", () => {
     expect(lines[1]).toMatch(/user +attempts +tokens in +tokens out +cost +share/)
     expect(lines[2]).toMatch(/ada +3 +3,000 +300 +\$3\.0000 +75\.0 % +█{20}$/)
     expect(lines[3]).toMatch(/bob +1 +0 +0 +\$1\.0000 +25\.0 % +█{6}▋$/)
-    expect(lines[4]).toMatch(/\(none\) +1 +7 +0 +unknown +0\.0 %$/)
+    expect(lines[4]).toMatch(/\(none\) +1 +7 +0 +unknown +–$/)
     expect(lines[5]).toMatch(/total +5 +3,007 +300 +\$4\.0000$/)
     expect(stdout).toContain("the cost of 1 of 5 attempts is not known")
     expect(stdout).toMatch(/The month \d{4}-\d\d\n +\$0\.00/)

@@ -1,5 +1,5 @@
 /** `breakwater serve` and `breakwater keys`, as processes. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
@@ -76,6 +76,54 @@ describe("serve", () => {
     assert.deepInclude(JSON.parse(schema.stdout), { required: ["providers"] })
   }, 30_000)
 
+  it("checks a file beside the gateway that runs with it, and writes nothing", async () => {
+    const file = join(folder, "running.json")
+    const config = {
+      providers: { p: { type: "openai-compatible", baseUrl: "http://127.0.0.1:9/v1" } },
+      ledger: { file: "running.db" },
+      audit: { file: "running.log", keys: { env: "RUNNING_KEYS" } }
+    }
+    writeFileSync(file, JSON.stringify(config))
+    const env = { RUNNING_KEYS: `a:${Buffer.alloc(32, 7).toString("base64")}` }
+    const unset = await breakwater(["serve", "--config", file, "--check"])
+    assert.strictEqual(unset.code, 1)
+    assert.match(unset.stderr, /audit\.keys\.env: the variable RUNNING_KEYS is not set/)
+    const alone = await breakwater(["serve", "--config", file, "--check"], { env })
+    assert.strictEqual(alone.stdout, `the configuration is good (${file})\n`)
+    assert.isFalse(existsSync(join(folder, "running.log")) || existsSync(join(folder, "running.db")))
+    await serving(
+      ["--config", file],
+      async (url) => {
+        const beside = await breakwater(["serve", "--config", file, "--check", "--port", new URL(url).port], { env })
+        assert.strictEqual(beside.code, 0, beside.stderr)
+      },
+      env
+    )
+  }, 30_000)
+
+  it.each([
+    [["--port", "99999"], "--port is 99999; allowed: a whole number from 0 to 65535"],
+    [["--config", "nowhere.json"], "there is no file nowhere.json; breakwater serve --demo needs none"],
+    [["--demo", "--config", "nowhere.json"], "--demo has a configuration of its own"],
+    [["--check"], "there is nothing to check; name a file with --config"]
+  ])("%j is wrong in a sentence", async (args, sentence) => {
+    const ran = await breakwater(["serve", ...args])
+    assert.strictEqual(ran.code, 1)
+    assert.include(ran.stderr, `error ConfigError: ${sentence}`)
+    assert.strictEqual(ran.stderr.trim().split("\n").length, 1)
+  })
+
+  it("--demo has something for every page of the dashboard", async () => {
+    await serving(["--demo"], async (url) => {
+      const response = await ask(url, { model: "main/error-500-once" })
+      assert.match(response.headers.get("x-breakwater-cost") ?? "", /^0\.000\d+$/)
+      await response.text()
+      for (const page of ["usage", "budgets", "audit", "alerts"]) {
+        assert.strictEqual((await fetch(`${url}/admin/${page}`)).status, 200, page)
+      }
+    })
+  }, 30_000)
+
   it("reads the LLM variables", async () => {
     await serving([], async (upstream) => {
       await serving(
@@ -106,12 +154,20 @@ describe("keys", () => {
       const ran = await breakwater(["keys", ...args, "--file", file])
       return { ...ran, stdout: ran.stdout.trim() }
     }
+    const none = await keys("list")
+    assert.strictEqual(none.code, 1)
+    assert.include(none.stderr, `there is no file ${file}; breakwater keys create NAME makes one`)
+    const odd = await keys("create", "alice", "--scopes", "chat,admn")
+    assert.include(odd.stderr, '--scopes holds "admn"; allowed: chat, embeddings, models, metrics, admin')
+    assert.isFalse(existsSync(file))
     const first = await keys("create", "alice", "--tenant", "acme", "--expires", "90d")
     assert.match(first.stdout, /^bw_[\w-]{43}$/)
     const stored = readFileSync(file, "utf8")
     assert.notInclude(stored, first.stdout)
     assert.strictEqual(statSync(file).mode & 0o077, 0)
-    assert.strictEqual((await keys("create", "alice")).code, 1)
+    const taken = await keys("create", "alice")
+    assert.strictEqual(taken.code, 1)
+    assert.include(taken.stderr, "there is a key alice already; --overlap 1d replaces it")
     const second = await keys("create", "alice", "--overlap", "1h")
     assert.match((await keys("list")).stdout, /^alice\s+valid\s+acme.*\nalice\s+valid/)
 

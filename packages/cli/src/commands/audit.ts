@@ -248,5 +248,13 @@ const prune = Command.make(
 export const audit = Command.make("audit").pipe(
   Command.withDescription("An audit log: verify it, read it, end what is too old."),
   Command.withShortDescription("Verify, read and prune an audit log"),
-  Command.withSubcommands([verify, show, prune])
+  Command.withSubcommands([verify, show, prune]),
+  Command.withExamples([
+    {
+      command: "breakwater audit verify audit.log",
+      description: "Is it as it was written? The keys are in AUDIT_KEYS"
+    },
+    { command: "breakwater audit show audit.log --limit 20", description: "The newest entries" },
+    { command: "breakwater audit prune audit.log --before 365d", description: "Keep a year" }
+  ])
 )

@@ -1,5 +1,5 @@
 /** `breakwater keys`: API keys of a gateway, in a file of hashes. */
-import { type GatewayConfig, KeysFile } from "@breakwater/gateway"
+import { type GatewayConfig, KeysFile, type Load } from "@breakwater/gateway"
 import { LLMConfig } from "@breakwater/core"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -8,6 +8,8 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { existsSync } from "node:fs"
+import { dirname, resolve } from "node:path"
 import { Ended, report, SettingError } from "../Failure.ts"
 import { table } from "../render/Table.ts"
 import { stderr, stdout } from "../Terminal.ts"
@@ -45,9 +47,27 @@ const millisOf = (flag: string, value: Option.Option<string>): Effect.Effect<num
   if (days !== null) return Effect.succeed(Number(days[1]) * 86_400_000)
   const parsed = LLMConfig.parseDuration(value.value)
   return parsed === undefined
-    ? Effect.fail(new SettingError({ message: `--${flag} is ${value.value}; allowed: a time such as 90d, 12h or 30m` }))
+    ? Effect.fail(
+        new SettingError({
+          message: `--${flag} is ${JSON.stringify(value.value)}; allowed: a time such as 90d, 12h or 30m`
+        })
+      )
     : Effect.succeed(Duration.toMillis(parsed))
 }
+
+const known: ReadonlyArray<string> = ["chat", "embeddings", "models", "metrics", "admin"]
+
+/** What cannot be done, in the words of the command line. */
+const problem = (scopes: ReadonlyArray<string> | undefined, path: string): string | undefined => {
+  const odd = scopes?.find((scope) => !known.includes(scope))
+  if (odd !== undefined) return `--scopes holds ${JSON.stringify(odd)}; allowed: ${known.join(", ")}`
+  if (!existsSync(dirname(resolve(path)))) return `there is no folder ${dirname(path)} for the file of keys`
+  return undefined
+}
+
+/** A name that is taken, with the flag that helps. */
+const withFlag = (error: Load.ConfigurationError): SettingError =>
+  new SettingError({ message: error.message.replace("give an overlap to replace it", "--overlap 1d replaces it") })
 
 const create = Command.make(
   "create",
@@ -76,6 +96,8 @@ const create = Command.make(
         const expiresInMs = yield* millisOf("expires", input.expires)
         const overlapMs = yield* millisOf("overlap", input.overlap)
         const [scopes, models] = [listOf(input.scopes), listOf(input.models)]
+        const wrong = problem(scopes, input.file)
+        if (wrong !== undefined) return yield* Effect.fail(new SettingError({ message: wrong }))
         const key = yield* KeysFile.create(input.file, {
           id: input.id,
           ...(Option.isSome(input.tenant) ? { tenant: input.tenant.value } : {}),
@@ -85,9 +107,11 @@ const create = Command.make(
           ...(models === undefined ? {} : { models }),
           ...(expiresInMs === undefined ? {} : { expiresInMs }),
           ...(overlapMs === undefined ? {} : { overlapMs })
-        })
+        }).pipe(Effect.mapError(withFlag))
         stdout().write(`${key}\n`)
-        stderr().write(`It is shown only once: ${input.file} holds its hash.\n`)
+        stderr().write(
+          `It is shown only once: ${input.file} holds its hash. A gateway takes it with "auth": { "keysFile": … } in its file.\n`
+        )
       })
     )
 ).pipe(Command.withDescription("Make a key, and print it once"))
@@ -95,6 +119,10 @@ const create = Command.make(
 const list = Command.make("list", { file }, (input) =>
   told(
     Effect.gen(function* () {
+      if (!existsSync(input.file)) {
+        const message = `there is no file ${input.file}; breakwater keys create NAME makes one`
+        return yield* Effect.fail(new SettingError({ message }))
+      }
       const keys = yield* KeysFile.read(input.file)
       const nowMs = yield* Clock.currentTimeMillis
       const out = stdout()
@@ -127,5 +155,11 @@ const revoke = Command.make("revoke", { id, file }, (input) =>
 export const keys = Command.make("keys").pipe(
   Command.withDescription("API keys of a gateway: made at random, shown once, kept as hashes."),
   Command.withShortDescription("Make, list and revoke API keys of the gateway"),
-  Command.withSubcommands([create, list, revoke])
+  Command.withSubcommands([create, list, revoke]),
+  Command.withExamples([
+    { command: "breakwater keys create alice --tier gold --expires 90d", description: "A key, printed once" },
+    { command: "breakwater keys create ops --scopes admin", description: "One for the dashboard" },
+    { command: "breakwater keys create alice --overlap 24h", description: "A new key; the old one goes on for a day" },
+    { command: "breakwater keys revoke alice", description: "No more" }
+  ])
 )

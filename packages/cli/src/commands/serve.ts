@@ -1,13 +1,17 @@
 /** `breakwater serve`: a gateway, from a file, from the environment, or in front of servers that misbehave. */
-import { Gateway, GatewayConfig, type Load } from "@breakwater/gateway"
+import { Gateway, GatewayConfig, Load } from "@breakwater/gateway"
 import { Upstream } from "@breakwater/testing"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { randomBytes } from "node:crypto"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join, resolve } from "node:path"
 import { onInterrupt } from "../ExitCode.ts"
-import { Ended, report } from "../Failure.ts"
+import { Ended, report, SettingError } from "../Failure.ts"
 import { stderr, stdout } from "../Terminal.ts"
 
 interface Input {
@@ -30,36 +34,56 @@ const optionsOf = ({ host, log, port }: Input): Gateway.FileOptions => ({
     line({ level: event.type === "reloaded" ? "info" : "error", event: `configuration ${event.type}`, ...event })
 })
 
-/** Two servers that misbehave by the model's name, as two providers. */
-const demoConfig = (main: string, backup: string): object => {
+/** A folder for what is not kept. */
+const scratch: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "breakwater-serve-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+/** Two servers that misbehave by the model's name, as two providers, with something for every page of the dashboard. */
+const demoConfig = (main: string, backup: string, folder: string): object => {
   const models = Upstream.faults.map(({ model }) => model)
+  const price = { input: "0.40", output: "1.60", maxOutputTokens: 200 }
+  const priced = [...models.map((model) => `main/${model}`), "backup/good"]
   return {
     providers: {
       main: { type: "openai-compatible", baseUrl: `${main}/v1`, models },
       backup: { type: "openai-compatible", baseUrl: `${backup}/v1`, models: ["good"] }
     },
     routes: { demo: { targets: ["main/cut-stream", "backup/good"] } },
-    defaults: { timeouts: { firstToken: "3s", idle: "3s" } }
+    defaults: { timeouts: { firstToken: "3s", idle: "3s" } },
+    cache: {},
+    prices: { overrides: Object.fromEntries(priced.map((target) => [target, price])) },
+    budgets: [{ name: "demo", scope: "global", period: "day", limit: "5", soft: "1" }],
+    budgetPolicy: { unpriced: "allow" },
+    ledger: { file: ":memory:" },
+    audit: { file: join(folder, "audit.log"), keys: `demo:${randomBytes(32).toString("base64")}` },
+    alerts: {}
   }
 }
 
 const tryIt = (url: string): string => `
-Two servers that misbehave by the model's name stand behind it; no key is needed. This stream is cut in the middle, and
-another provider goes on with it:
+Two servers that misbehave by the model's name stand behind it; no key is
+needed. This stream is cut in the middle, and another provider goes on with it:
 
   curl -N ${url}/v1/chat/completions -H 'content-type: application/json' -d '{
     "model": "main/cut-stream", "fallbacks": ["backup/good"], "stream": true,
     "messages": [{ "role": "user", "content": "Hello" }] }'
 
-The models are at ${url}/v1/models, metrics at ${url}/metrics, the API at ${url}/openapi.json.
-Any client of OpenAI's works with the base URL ${url}/v1, and any of Anthropic's with ${url}.
+  models     ${url}/v1/models
+  metrics    ${url}/metrics
+  the API    ${url}/openapi.json
+  clients    of OpenAI's: base URL ${url}/v1
+             of Anthropic's: base URL ${url}
+
+Ctrl-C ends it.
 `
 
 const startDemo = (options: Gateway.Options) =>
   Effect.gen(function* () {
     const main = yield* Upstream.make({ wordDelay: 15 })
     const backup = yield* Upstream.make({ wordDelay: 15 })
-    const gateway = yield* Gateway.make(demoConfig(main.url, backup.url), options)
+    const gateway = yield* Gateway.make(demoConfig(main.url, backup.url, yield* scratch), options)
     return { gateway, after: tryIt(gateway.url) }
   })
 
@@ -79,15 +103,56 @@ const start = (
   return !input.demo && hasEnvironment() ? plainly(Gateway.fromEnvironment(options)) : startDemo(options)
 }
 
+/**
+ * Builds all that a file asks for, beside a gateway that may be running with it: on another port, and without the files
+ * that have one writer.
+ */
+const check = (file: string): Effect.Effect<void, Gateway.StartError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const config = yield* Load.loadFile(file)
+    const { audit, ledger, tls } = config
+    const paths = Object.entries(tls ?? {}).map(([name, path]) => [name, resolve(dirname(file), path)])
+    yield* Gateway.make(
+      {
+        ...config,
+        ...(ledger !== undefined && "file" in ledger ? { ledger: { file: ":memory:" } } : {}),
+        ...(audit !== undefined && "file" in audit
+          ? { audit: { ...audit, file: join(yield* scratch, "audit.log") } }
+          : {}),
+        ...(tls === undefined ? {} : { tls: Object.fromEntries(paths) })
+      },
+      { host: "127.0.0.1", port: 0 }
+    )
+  })
+
+const checking = (input: Input): Effect.Effect<void, Gateway.StartError | SettingError, Scope.Scope> =>
+  Effect.gen(function* () {
+    if (!input.demo && Option.isSome(input.config)) yield* check(input.config.value)
+    else if (!input.demo && hasEnvironment()) yield* Gateway.fromEnvironment({ host: "127.0.0.1", port: 0 })
+    else
+      return yield* Effect.fail(new SettingError({ message: "there is nothing to check; name a file with --config" }))
+    const from = Option.match(input.config, { onNone: () => "the LLM_* variables", onSome: (file) => file })
+    stdout().write(`the configuration is good (${from})\n`)
+  })
+
+/** What the command itself can tell to be wrong. */
+const mistakeIn = ({ config, demo, port }: Input): string | undefined => {
+  if (port < 0 || port > 65_535) return `--port is ${port}; allowed: a whole number from 0 to 65535`
+  if (demo && Option.isSome(config)) return "--demo has a configuration of its own; leave it or --config out"
+  if (Option.isSome(config) && !existsSync(config.value)) {
+    return `there is no file ${config.value}; breakwater serve --demo needs none, and --schema prints what goes into one`
+  }
+  return undefined
+}
+
 const running = (input: Input) =>
   Effect.gen(function* () {
     if (input.schema) return stdout().write(`${JSON.stringify(GatewayConfig.jsonSchema(), null, 2)}\n`)
+    const mistake = mistakeIn(input)
+    if (mistake !== undefined) return yield* Effect.fail(new SettingError({ message: mistake }))
+    if (input.check) return yield* checking(input)
     onInterrupt(0)
     const { after, gateway } = yield* start(input)
-    if (input.check) {
-      stdout().write("the configuration is good\n")
-      return
-    }
     stdout().write(`listening on ${gateway.url}\ndashboard at ${gateway.url}/dashboard/\n${after}`)
     return yield* Effect.never
   })

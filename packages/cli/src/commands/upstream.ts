@@ -21,8 +21,12 @@ ${style.bold("Each model misbehaves in one way")} (any other name is good, and a
 ${table(rows, { indent: "  ", width })}
 
 Any model takes ?after=N (good for its first N calls) and ?times=N (faulty N times), as in silence?after=2.
-OpenAI's wire is at ${url}/v1/chat/completions, Anthropic's at ${url}/v1/messages; what came in is at
-${url}/_control/stats. Ctrl-C ends it. Try:
+
+  OpenAI's wire     ${url}/v1/chat/completions
+  Anthropic's wire  ${url}/v1/messages
+  what came in      ${url}/_control/stats
+
+Ctrl-C ends it. Try:
 
   ${style.bold(`npx breakwater chat "Hello" --base-url ${url}/v1 --model cut-stream --fallback good --stream-policy continue -v`)}
 `
@@ -79,8 +83,8 @@ export const upstream = Command.make(
   run
 ).pipe(
   Command.withDescription(
-    "Run a server that speaks OpenAI's and Anthropic's wire and misbehaves on demand: the model's name says how. " +
-      "It needs no key and answers with invented words."
+    "Run a server that speaks OpenAI's and Anthropic's wire and misbehaves on demand: the model's name says how, " +
+      "and the list of them is printed at the start. It needs no key and answers with invented words."
   ),
   Command.withShortDescription("Run a server that misbehaves on demand"),
   Command.withExamples([

@@ -13,7 +13,9 @@ const errorText = (error: { readonly _tag: string; readonly message: string }, c
 export const eventLine = (event: Event.PolicyEvent, style: Style): string | undefined => {
   switch (event.type) {
     case "request-started":
-      return style.dim(`${targets(event.targets)}, at most ${event.maxAttempts} attempts`)
+      return style.dim(
+        `${targets(event.targets)}, at most ${event.maxAttempts} ${event.maxAttempts === 1 ? "attempt" : "attempts"}`
+      )
     case "attempt-started":
       return `attempt ${event.attempt} asks ${style.bold(event.target)}`
     case "attempt-succeeded":

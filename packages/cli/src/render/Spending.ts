@@ -69,6 +69,10 @@ const weightOf = (total: Ledger.LedgerTotals) =>
 const costText = ({ costNanos, records, unpriced }: Ledger.LedgerTotals): string =>
   unpriced === records ? "unknown" : dollars(costNanos)
 
+/** Of a cost that nobody knows there is no share, unless it is tokens that are told apart. */
+const shareText = (group: Ledger.LedgerTotals, share: number, total: Ledger.LedgerTotals): string =>
+  total.costNanos > 0n && group.unpriced === group.records ? "–" : `${share.toFixed(1)} %`
+
 interface Lines {
   readonly names: ReadonlyArray<string>
   /** Without the names. */
@@ -113,7 +117,7 @@ const spendingTable = (found: Found, total: Ledger.LedgerGroup, style: Style, wi
       names: [found.by, ...found.groups.map((group) => nameOf(group, found) || "(none)"), "total"],
       cells: [
         ["attempts", "tokens in", "tokens out", "cost", "share"],
-        ...found.groups.map((group, i) => [...cells(group), `${shares[i]!.toFixed(1)} %`]),
+        ...found.groups.map((group, i) => [...cells(group), shareText(group, shares[i]!, total)]),
         [...cells(total), ""]
       ]
     },
@@ -134,6 +138,13 @@ const spendingTable = (found: Found, total: Ledger.LedgerGroup, style: Style, wi
   return table(drawn, { indent: "  ", right: fit.rows[0]!.map((_, column) => column).slice(1) })
 }
 
+/** Three figures: nobody knows more of what is to come. */
+const roughly = (amount: Money.NanoDollars): string => {
+  const digits = String(amount).length
+  const unit = digits <= 3 ? 1n : 10n ** BigInt(digits - 3)
+  return amount >= 1_000_000n ? dollars(amount) : dollars(Money.divide(amount, unit) * unit)
+}
+
 /** Against a time as long before. */
 const trendText = ({ before, total }: Found, timeZone: string): ReadonlyArray<string> => {
   if (before === undefined || total === undefined) return []
@@ -144,9 +155,9 @@ const trendText = ({ before, total }: Found, timeZone: string): ReadonlyArray<st
 }
 
 const forecastText = ({ days, expected, high, low, method, spent }: Ledger.Forecast): string => {
-  const range = high === undefined ? "" : `, four times out of five between ${dollars(low)} and ${dollars(high)}`
+  const range = high === undefined ? "" : `, four times out of five between ${roughly(low)} and ${roughly(high)}`
   const basis = method === "pace" ? "by its pace so far" : `by ${days} full ${days === 1 ? "day" : "days"}`
-  return `${dollars(spent)} so far; ${dollars(expected)} at its end${range} (${basis})`
+  return `${dollars(spent)} so far; ${roughly(expected)} at its end${range} (${basis})`
 }
 
 const section = (title: string, lines: ReadonlyArray<string>, style: Style, width: number): string =>
