@@ -144,8 +144,8 @@ export const makeCollector = (manner: Manner = "well") =>
             })
         )
     )
-    const sockets = Effect.callback<number>((resume) =>
-      void server.getConnections((_, count) => resume(Effect.succeed(count)))
+    const sockets = Effect.callback<number>(
+      (resume) => void server.getConnections((_, count) => resume(Effect.succeed(count)))
     )
     return { collector, sockets, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
   })

@@ -134,7 +134,10 @@ const refused: ReadonlyArray<readonly [more: Node, path: string]> = [
   [{ audit: { postgres: true, keys: `a:${"00".repeat(32)}` } }, "audit.postgres"],
   [{ auth: { jwt: { algorithms: ["RS256"], jwksUrl: "not a url" } } }, "auth.jwt.jwksUrl"],
   [{ auth: { jwt: { algorithms: ["RS256"], jwksUrl: "file:///etc/passwd" } } }, "auth.jwt.jwksUrl"],
-  [{ auth: { jwt: { algorithms: ["HS256", "HS512"], secret: "of thirty-two bytes, which is one" } } }, "auth.jwt.secret"],
+  [
+    { auth: { jwt: { algorithms: ["HS256", "HS512"], secret: "of thirty-two bytes, which is one" } } },
+    "auth.jwt.secret"
+  ],
   [{ ready: { ask: "nobody/m" }, providers: { p: provider, q: provider } }, "ready.ask"],
   [{ ready: { budget: "none" } }, "ready.budget"],
   [{ log: { promptHash: { secret: { env: "SURELY_NOT_SET" } } } }, "log.promptHash.secret.env"],
