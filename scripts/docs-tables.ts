@@ -156,6 +156,7 @@ export const tables: Readonly<Record<string, () => string>> = {
       ],
       defaults: MLflow.defaults
     }),
+  examples: Reference.examples,
   pages: () => Reference.pages(),
   "pages-adr": () => Reference.pages("adr"),
   "pages-policies": () => Reference.pages("policies"),

@@ -37,6 +37,21 @@ export const pages = (folder = ""): string =>
       })
   )
 
+/** The example programs, and the first paragraph of each. */
+export const examples = (): string =>
+  table(
+    ["program", "about"],
+    readdirSync(join(workspaceRoot, "examples"))
+      .filter((name) => name.endsWith(".ts"))
+      .sort()
+      .map((name) => {
+        const lines = readFileSync(join(workspaceRoot, "examples", name), "utf8").split("\n")
+        const end = lines.findIndex((line) => !line.startsWith("// "))
+        const about = lines.slice(0, end).map((line) => line.slice(3))
+        return [`[${name}](../examples/${name})`, about.join(" ").replace(/:$/, ".")]
+      })
+  )
+
 // --- errors -------------------------------------------------------------------------------------------------------
 
 const origin = new Set(Object.keys(LLMError.ServerError.fields))
