@@ -462,5 +462,5 @@ const describeRetry = (policy: Retry.Policy<AttemptError>): string => {
   if (policy.retries === 0) return "off"
   const worst = Retry.worstBackoffMs(policy)
   const waits = worst === undefined ? "" : `, ${Duration.format(Duration.millis(worst))} of backoff at most`
-  return `${policy.retries} repeated attempts${waits}`
+  return `${policy.retries} repeated ${policy.retries === 1 ? "attempt" : "attempts"}${waits}`
 }

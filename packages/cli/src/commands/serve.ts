@@ -79,12 +79,20 @@ needed. This stream is cut in the middle, and another provider goes on with it:
 Ctrl-C ends it.
 `
 
+/** For those whose key is there, and who get the demo nevertheless. */
+const asideOf = (): string => {
+  const key = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"].find((name) => (process.env[name] ?? "") !== "")
+  if (key === undefined) return ""
+  const provider = key.split("_")[0]!.toLowerCase()
+  return `For the real thing: LLM_PROVIDER=${provider} LLM_API_KEY=$${key} breakwater serve\n`
+}
+
 const startDemo = (options: Gateway.Options) =>
   Effect.gen(function* () {
     const main = yield* Upstream.make({ wordDelay: 15 })
     const backup = yield* Upstream.make({ wordDelay: 15 })
     const gateway = yield* Gateway.make(demoConfig(main.url, backup.url, yield* scratch), options)
-    return { gateway, after: tryIt(gateway.url) }
+    return { gateway, after: tryIt(gateway.url) + asideOf() }
   })
 
 const environmentNames = ["LLM_PROVIDER", "LLM_MODEL", "LLM_BASE_URL", "LLM_API_KEY"]
