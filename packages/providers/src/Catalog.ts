@@ -130,6 +130,17 @@ const addresses: { readonly [N in Name]?: string } = {
 /** The address that a provider is asked at when it is given none; `undefined` where there is no such address. */
 export const addressOf = (name: Name): string | undefined => addresses[name]
 
+/**
+ * The variables that a provider's own key and address are read from: `OPENAI_API_KEY` and `OPENAI_BASE_URL`, say. The first
+ * that is set counts. `openai-compatible` has none.
+ */
+export const variablesOf = (
+  name: Name
+): { readonly apiKey: ReadonlyArray<string>; readonly baseUrl: string | undefined } => {
+  const { keyVariables } = entryOf(name)
+  return { apiKey: keyVariables, baseUrl: keyVariables[0]?.replace(/_(?:API_KEY|TOKEN)$/, "_BASE_URL") }
+}
+
 /** Whether a text is a name in the catalog. */
 export const isName = (text: string): text is Name => Object.hasOwn(entries, text)
 

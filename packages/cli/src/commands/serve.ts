@@ -84,7 +84,7 @@ const asideOf = (): string => {
   const key = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"].find((name) => (process.env[name] ?? "") !== "")
   if (key === undefined) return ""
   const provider = key.split("_")[0]!.toLowerCase()
-  return `For the real thing: LLM_PROVIDER=${provider} LLM_API_KEY=$${key} breakwater serve\n`
+  return `For the real thing: LLM_PROVIDER=${provider} breakwater serve\n`
 }
 
 const startDemo = (options: Gateway.Options) =>

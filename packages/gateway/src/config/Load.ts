@@ -225,22 +225,41 @@ const timeoutsOf = (timeouts: Timeout.Options | undefined): Policy["timeouts"] =
     total: seconds(timeouts?.total)
   })
 
+/** The first of some variables that is set and not empty. */
+const firstSet = (names: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    for (const name of names) {
+      const value = Option.getOrUndefined(yield* Config.option(Config.String(name)))?.trim()
+      if (value !== undefined && value !== "") return { name, value }
+    }
+    return undefined
+  })
+
 /**
  * The configuration that the `LLM_*` variables describe: one provider and those that its models name, with
- * `LLM_MODEL` and `LLM_FALLBACKS` as the default route.
+ * `LLM_MODEL` and `LLM_FALLBACKS` as the default route. Keys and addresses that `LLM_API_KEY` and `LLM_BASE_URL` do not
+ * give come from the providers' own variables.
  */
 export const loadEnvironment: Effect.Effect<GatewayConfig, ConfigurationError> = Effect.gen(function* () {
   const settings = yield* Catalog.settings()
   const options = yield* LLMConfig.load
-  const baseUrl = Option.getOrUndefined(yield* Config.option(Config.String("LLM_BASE_URL")))
-  const hasKey = Option.isSome(yield* Config.option(Config.String("LLM_API_KEY")))
-  const provider = (name: string) => ({
-    type: name,
-    ...(name === settings.provider && baseUrl !== undefined ? { baseUrl } : {}),
-    ...(name === settings.provider && hasKey ? { apiKey: { env: "LLM_API_KEY" } } : {})
-  })
+  const providers: Record<string, object> = {}
+  for (const name of settings.providers) {
+    const own = Catalog.isName(name) ? Catalog.variablesOf(name) : { apiKey: [], baseUrl: undefined }
+    const isMain = name === settings.provider
+    const key = yield* firstSet([...(isMain ? ["LLM_API_KEY"] : []), ...own.apiKey])
+    const url = yield* firstSet([
+      ...(isMain ? ["LLM_BASE_URL"] : []),
+      ...(own.baseUrl === undefined ? [] : [own.baseUrl])
+    ])
+    providers[name] = {
+      type: name,
+      ...(url === undefined ? {} : { baseUrl: url.value }),
+      ...(key === undefined ? {} : { apiKey: { env: key.name } })
+    }
+  }
   return {
-    providers: Object.fromEntries(settings.providers.map((name) => [name, provider(name)])),
+    providers,
     ...(settings.targets.length === 0 ? {} : { routes: { default: { targets: settings.targets } } }),
     defaults: {
       ...(options.retry?.retries === undefined ? {} : { retries: options.retry.retries }),

@@ -81,6 +81,27 @@ describe("a configuration", () => {
     })
   )
 
+  it.effect("comes from the providers' own variables, too", () =>
+    Effect.gen(function* () {
+      const environment = {
+        LLM_PROVIDER: "openai",
+        LLM_FALLBACKS: "huggingface/small,gemini/flash",
+        OPENAI_API_KEY: "k",
+        OPENAI_BASE_URL: "http://127.0.0.1:1/v1",
+        HF_TOKEN: "h",
+        GOOGLE_API_KEY: "g"
+      }
+      const { providers } = yield* Load.loadEnvironment.pipe(
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(environment))
+      )
+      assert.deepStrictEqual(providers, {
+        openai: { type: "openai", baseUrl: "http://127.0.0.1:1/v1", apiKey: { env: "OPENAI_API_KEY" } },
+        huggingface: { type: "huggingface", apiKey: { env: "HF_TOKEN" } },
+        gemini: { type: "gemini", apiKey: { env: "GOOGLE_API_KEY" } }
+      })
+    })
+  )
+
   it("is shown without its secrets", () => {
     const shown = masked({
       providers: { p, q: { apiKey: { env: "NAME" } }, r: { apiKey: ["a", { env: "B" }] } },
