@@ -222,11 +222,12 @@ local function idleIn(rule)
   else return (cells[at] + ring) * (rule.window / parts) - now end
 end
 
--- Until when the key has to live: never shorter, since others may count with lower limits. Two milliseconds more, since
+-- Until when the key has to live: never shorter, since others may count with lower limits, and never in the past, though
+-- what is given back may come when the window is over. Two milliseconds more, since
 -- what expires keys is a clock without fractions.
 local function lifetime()
   local till = cells[3]
-  for i = 1, #rules do till = math.max(till, now + math.min(idleIn(rules[i]), 1e12) + 2) end
+  for i = 1, #rules do till = math.max(till, now + math.min(math.max(idleIn(rules[i]), 0), 1e12) + 2) end
   return till
 end
 
